@@ -1,1 +1,10 @@
-"""A first-party plugin."""
+"""The first-party data sets, one module each."""
+
+from collections.abc import Mapping
+
+from rwae_kit import hookimpl
+
+
+@hookimpl
+def rwae_datasets() -> Mapping[str, str]:
+    return {"moving_shapes": "rwae_datasets.moving_shapes:MovingShapes"}

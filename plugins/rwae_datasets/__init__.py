@@ -7,4 +7,5 @@ from rwae_kit import hookimpl
 
 @hookimpl
 def rwae_datasets() -> Mapping[str, str]:
+    """Names of data sets."""
     return {"moving_shapes": "rwae_datasets.moving_shapes:MovingShapes"}

@@ -73,17 +73,20 @@ VARIANTS: Mapping[str, Variant] = {
 class MovingShapes(JudgedDataset):
     """A shape of one size and colour that moves straight, diagonally or in a zig-zag, in one of four directions.
 
-    Every factor is drawn uniformly and independently of the others, as are the speed and the centre of the path. The centre comes from
-    one range for all motions, sizes and speeds, so neither the mean position nor its spread tells the motion; the shape is inside
-    the frame all the time. Drawing is integer arithmetic and the draws are the raw stream of PCG64, which NumPy keeps (NEP 19), so
-    the bytes are the same everywhere.
+    Every factor is drawn uniformly and independently of the others, as are the speed and the centre of the path. The centre comes
+    from one range for all motions, sizes and speeds, so the mean position does not tell the motion; the shape is inside the frame
+    all the time. Drawing is integer arithmetic, and the draws are the raw stream of PCG64, which NumPy keeps (NEP 19), so the bytes
+    are the same everywhere.
 
     Source: R-WAE App. I and Balaji et al. 2018 name the factors; sizes, colours, speeds and the drawing are ours. Diagonal motions
-    are the four directions turned clockwise by 45 degrees. `hard` (ours) has shapes that look alike, more colours and labelled speeds.
+    are the four directions turned clockwise by 45 degrees. `hard` (ours) has shapes that look alike, more colours, and speeds that
+    are labelled.
     """
 
     @frozen(kw_only=True)
     class Config:
+        """Which clips to draw."""
+
         pixels: int = field(default=32, validator=and_(ge(32), le(256)), metadata={"help": "height and width of a frame"})
         length: int = field(default=8, validator=and_(ge(8), le(256)), metadata={"help": "frames in a clip, T"})
         train_clips: int = field(default=4096, validator=ge(1), metadata={"help": "clips to train on"})
@@ -150,9 +153,8 @@ class MovingShapes(JudgedDataset):
         raw = stream.random_raw(n * 9).reshape(n, 9)
         counts = (len(self.variant.shapes), len(RADII), len(self.variant.colours), 3, 4, len(self.variant.speeds))
         names = ("shape", "size", "colour", "motion_type", "direction", "speed")
-        labels = {
-            name: (raw[:, i] % np.uint64(count)).astype(np.int64) for i, (name, count) in enumerate(zip(names, counts, strict=True))
-        }
+        drawn = (raw[:, :6] % np.array(counts, dtype=np.uint64)).astype(np.int64)
+        labels = dict(zip(names, np.ascontiguousarray(drawn.T), strict=True))
         labels["motion"] = labels["motion_type"] * 4 + labels["direction"]
         ranges = np.array(list(self.variant.speeds.values()), dtype=np.uint64)[labels["speed"]]
         speed = (ranges[:, 0] + raw[:, 6] % (ranges[:, 1] - ranges[:, 0] + np.uint64(1))).astype(np.int64)

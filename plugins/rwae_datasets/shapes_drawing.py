@@ -39,8 +39,9 @@ INSIDE: Mapping[str, Inside] = {
     "fat cross": lambda x, y, r: (np.minimum(abs(x), abs(y)) * 20 <= 9 * r) & (np.maximum(abs(x), abs(y)) <= r),
     "diamond": lambda x, y, r: abs(x) + abs(y) <= r,
 }
-"""Whether a point lies in the shape of radius r around the origin; none reaches further than r along either axis. 443/256 stands for
-the root of 3: the triangle is equilateral, and the origin is its centroid."""
+"""Whether a point lies in the shape of radius r around the origin; none reaches further than r along either axis.
+
+443/256 stands for the root of 3: the triangle is equilateral, and the origin is its centroid."""
 
 
 def radius(size: int, pixels: int) -> int:
@@ -57,9 +58,10 @@ def paths(length: int) -> Ints:
     zigzag = np.where(step // max(2, length // 4) % 2 == 0, 1, -1)
     turns = np.stack([0 * step, 0 * step + 1, zigzag])  # in 45 degrees
     heading = (turns[:, None] + 2 * np.arange(4)[None, :, None]) % 8
-    walked = np.cumsum(_HEADINGS[heading.reshape(12, -1)], axis=1)
-    walked = np.concatenate([np.zeros((12, 1, 2), np.int64), walked], axis=1)
-    return walked * length - walked.sum(axis=1, keepdims=True)
+    walked: Ints = np.zeros((len(MOTIONS), length, 2), np.int64)
+    np.cumsum(_HEADINGS[heading.reshape(len(MOTIONS), -1)], axis=1, out=walked[:, 1:])
+    mean: Ints = walked.sum(axis=1, keepdims=True)  # times length
+    return walked * length - mean
 
 
 def offsets(motion: Ints, speed: Ints, length: int, pixels: int) -> Ints:

@@ -21,8 +21,8 @@ class ShapesJudge(Judge):
     """Colour from the palette's directions, motion from the path of the centroid, shape and size by matching templates.
 
     - Colour: the mean over bright pixels, scaled to a largest channel of 1, against the palette scaled likewise.
-    - Motion: the intensity's centroid in every frame, against the twelve paths with free start and free speed (within the range of the
-      data), by least squares.
+    - Motion: the intensity's centroid in every frame, against the twelve paths with free start and free speed (within the range of
+      the data), by least squares.
     - Shape and size: the cosine between each frame's window around its centroid and the templates at that sub-pixel phase, summed
       over the frames.
 
@@ -58,7 +58,7 @@ class ShapesJudge(Judge):
             raise DataError(f"moving_shapes judge: clips are {tuple(x.shape[1:])}, but it judges {expected}")
         if not bool(torch.isfinite(x).all()):
             raise DataError("moving_shapes judge: the clips have values that are not finite")
-        parts = [self._predict(chunk.detach().float().cpu()) for chunk in x.split(_CLIPS)]
+        parts = [self._predict(chunk.detach().float().cpu()) for chunk in torch.split(x, _CLIPS)]
         return {name: torch.cat([part[name] for part in parts]).to(x.device) for name in parts[0]}
 
     def _predict(self, x: Tensor) -> dict[str, Tensor]:

@@ -1,1 +1,52 @@
-"""A first-party plugin."""
+"""Networks: frame nets, sequence encoders, priors, decoders and reconstruction costs. Names only: they import no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rwae_kit import hookimpl
+
+
+@hookimpl
+def rwae_frame_encoders() -> Mapping[str, str]:
+    """Frames to features."""
+    return {"conv": "rwae_nets.conv:ConvFrameEncoder", "mlp": "rwae_nets.mlp:MlpFrameEncoder"}
+
+
+@hookimpl
+def rwae_frame_decoders() -> Mapping[str, str]:
+    """Features to frames."""
+    return {"conv": "rwae_nets.conv:ConvFrameDecoder", "mlp": "rwae_nets.mlp:MlpFrameDecoder"}
+
+
+@hookimpl
+def rwae_encoders() -> Mapping[str, str]:
+    """Posteriors q(s, z_1:T | x_1:T)."""
+    return {
+        "autoregressive": "rwae_nets.encoders:AutoregressiveEncoder",
+        "bidirectional": "rwae_nets.encoders:BidirectionalEncoder",
+    }
+
+
+@hookimpl
+def rwae_static_priors() -> Mapping[str, str]:
+    """p(s)."""
+    return {"standard_normal": "rwae_nets.priors:StandardNormal"}
+
+
+@hookimpl
+def rwae_priors() -> Mapping[str, str]:
+    """p(z_t | z_<t)."""
+    return {"gru": "rwae_nets.priors:GruPrior", "lstm": "rwae_nets.priors:LstmPrior"}
+
+
+@hookimpl
+def rwae_decoders() -> Mapping[str, str]:
+    """p(x_t | s, z)."""
+    return {"framewise": "rwae_nets.decoders:FramewiseDecoder", "lstm": "rwae_nets.decoders:LstmDecoder"}
+
+
+@hookimpl
+def rwae_reconstructions() -> Mapping[str, str]:
+    """c(x, G(z))."""
+    return {"bernoulli": "rwae_nets.reconstructions:Bernoulli", "squared_error": "rwae_nets.reconstructions:SquaredError"}

@@ -1,0 +1,123 @@
+"""`standard_normal` p(s), and the recurrent priors `lstm` and `gru` p(z_t | z_<t)."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from attrs import field, frozen
+from attrs.validators import gt
+from torch import Tensor, nn
+
+from rwae_kit import Batch, DynamicPrior, Latent, Spec, StaticPrior
+from rwae_nets.layers import GaussianHead, full_precision, increasing, initialised
+
+
+@final
+class StandardNormal(StaticPrior):
+    """p(s) = N(0, I): `[b, d_s]`. Its draw is 0 where the model takes means.
+
+    Source: R-WAE section 3, C-DSVAE section 2.
+    """
+
+    @frozen(kw_only=True)
+    class Config:
+        pass
+
+    def __init__(self, config: Config, spec: Spec) -> None:
+        super().__init__(config)
+        self.size = spec.static
+
+    def forward(self, batch: Batch) -> Latent:
+        zeros = torch.zeros(len(batch.x), self.size, device=batch.x.device, dtype=batch.x.dtype)
+        return self.draw(zeros, zeros)
+
+
+@frozen(kw_only=True)
+class RecurrentOptions:
+    """What both recurrent priors can be told."""
+
+    hidden: int = field(default=64, validator=gt(0), metadata={"help": "recurrent units"})
+    layers: int = field(default=1, validator=gt(0), metadata={"help": "recurrent layers"})
+    residual: bool = field(default=False, metadata={"help": "the net gives the change from the z before, not the mean"})
+    log_var: float = field(default=0.0, metadata={"help": "initial log-variance"})
+    log_var_range: tuple[float, float] = field(default=(-8.0, 3.0), validator=increasing, metadata={"help": "its bounds"})
+
+    def __attrs_post_init__(self) -> None:
+        if not self.log_var_range[0] < self.log_var < self.log_var_range[1]:
+            raise ValueError(f"'log_var' = {self.log_var} must lie inside 'log_var_range' = {self.log_var_range}")
+
+
+@final
+class LstmPrior(DynamicPrior):
+    """p(z_t | z_<t) = N(mean(h_t), var(h_t)) with h_t = LSTM(z_t-1, h_t-1) and z_0 = h_0 = 0.
+
+    Shape: `[b, t, d_d] -> [b, t, d_d]`, all t in one pass.
+
+    Source: R-WAE Eq. 4 and below; C-DSVAE's code has two stacked layers of 256. `residual` is ours.
+    """
+
+    Config = RecurrentOptions
+
+    def __init__(self, config: RecurrentOptions, spec: Spec) -> None:
+        super().__init__(config)
+        self.chain = Chain(config, nn.LSTM(spec.dynamic, config.hidden, config.layers, batch_first=True), spec.dynamic)
+
+    def forward(self, z: Tensor) -> Latent:
+        return self.draw(*self.chain(z))
+
+    def sample(self, b: int, t: int) -> Tensor:
+        return self.chain.ancestral(self.noise.normal(b, t, self.chain.size, like=self.chain.head.both.weight))
+
+
+@final
+class GruPrior(DynamicPrior):
+    """As `LstmPrior`, with a GRU.
+
+    Shape: `[b, t, d_d] -> [b, t, d_d]`, all t in one pass.
+
+    Source: R-WAE Eq. 4 with the recurrence of MoCoGAN's motion net.
+    """
+
+    Config = RecurrentOptions
+
+    def __init__(self, config: RecurrentOptions, spec: Spec) -> None:
+        super().__init__(config)
+        self.chain = Chain(config, nn.GRU(spec.dynamic, config.hidden, config.layers, batch_first=True), spec.dynamic)
+
+    def forward(self, z: Tensor) -> Latent:
+        return self.draw(*self.chain(z))
+
+    def sample(self, b: int, t: int) -> Tensor:
+        return self.chain.ancestral(self.noise.normal(b, t, self.chain.size, like=self.chain.head.both.weight))
+
+
+class Chain(nn.Module):
+    """Parameters of p(z_t | z_<t) from any recurrent layer: for given latents, or drawn one after the other."""
+
+    def __init__(self, options: RecurrentOptions, layer: nn.LSTM | nn.GRU, d: int) -> None:
+        super().__init__()
+        self.size, self.residual = d, options.residual
+        self.recurrence = initialised(layer)
+        self.head = GaussianHead(options.hidden, d, initial=options.log_var, bounds=options.log_var_range)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents `[b, t, d]` to the mean and log-variance of each given those before it."""
+        with full_precision(z):
+            before = torch.cat((z.new_zeros(len(z), 1, self.size), z[:, :-1]), dim=1)
+            return self._gaussian(before, self.recurrence(before)[0])
+
+    def ancestral(self, noise: Tensor) -> Tensor:
+        """Standard normal `[b, t, d]` to draws `[b, t, d]`."""
+        state, z, draws = None, torch.zeros_like(noise[:, :1]), []
+        with full_precision(noise):
+            for epsilon in noise.unsqueeze(2).unbind(1):
+                hidden, state = self.recurrence(z, state)
+                mean, log_var = self._gaussian(z, hidden)
+                z = torch.addcmul(mean, torch.exp(0.5 * log_var), epsilon)
+                draws.append(z)
+        return torch.cat(draws, dim=1)
+
+    def _gaussian(self, before: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_var = self.head(hidden)
+        return (before + mean if self.residual else mean), log_var

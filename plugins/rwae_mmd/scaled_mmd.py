@@ -68,14 +68,17 @@ class ScaledMMD(AdversarialDivergence):
         self.settings = config
 
     def forward(self, posterior: Latent, prior: Latent) -> Tensor:
-        return self._scaled(posterior, prior, [(weight.detach(), bias.detach()) for weight, bias in self.matrices()])
+        # autocast would round the critic to half precision
+        with torch.autocast(posterior.sample.device.type, enabled=False):
+            return self._scaled(posterior, prior, [(weight.detach(), bias.detach()) for weight, bias in self.matrices()])
 
     def critic_loss(self, posterior: Latent, prior: Latent) -> Tensor:
-        if self.training:
-            for layer in self._linear():
-                layer.follow()
-        fixed = [Latent(sample=latent.sample.detach(), weight=latent.weight) for latent in (posterior, prior)]
-        return -self._scaled(fixed[0], fixed[1], self.matrices()).sum()
+        with torch.autocast(posterior.sample.device.type, enabled=False):
+            if self.training:
+                for layer in self._linear():
+                    layer.follow()
+            fixed = [Latent(sample=latent.sample.detach(), weight=latent.weight) for latent in (posterior, prior)]
+            return -self._scaled(fixed[0], fixed[1], self.matrices()).sum()
 
     def matrices(self) -> list[tuple[Tensor, Tensor]]:
         """Weight and bias of every layer, normalised."""
@@ -85,11 +88,10 @@ class ScaledMMD(AdversarialDivergence):
         return [layer for layer in self.layers if isinstance(layer, SpectralLinear)]
 
     def _scaled(self, posterior: Latent, prior: Latent, matrices: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        with torch.autocast(posterior.sample.device.type, enabled=False):
-            f_posterior, _ = feature(matrices, posterior.sample)
-            f_prior, slope = feature(matrices, prior.sample)
-            value = estimate(f_posterior, f_prior, posterior, prior, self.kernel, self.settings.estimator)
-            return value / (1 + self.settings.gradient_weight * _weighted_mean(slope, prior.weight))
+        f_posterior, _ = feature(matrices, posterior.sample)
+        f_prior, slope = feature(matrices, prior.sample)
+        value = estimate(f_posterior, f_prior, posterior, prior, self.kernel, self.settings.estimator)
+        return value / (1 + self.settings.gradient_weight * _weighted_mean(slope, prior.weight))
 
 
 class SpectralLinear(nn.Module):
@@ -134,7 +136,7 @@ def feature(matrices: Sequence[tuple[Tensor, Tensor]], z: Tensor) -> tuple[Tenso
     slopes, hidden = [], z
     for weight, bias in matrices[:-1]:
         before = functional.linear(hidden, weight, bias)
-        slopes.append(torch.where(before > 0, 1.0, SLOPE).to(before.dtype))
+        slopes.append(SLOPE + (1 - SLOPE) * (before > 0).to(before.dtype))
         hidden = functional.leaky_relu(before, SLOPE)
     gradient = matrices[-1][0].expand(*z.shape[:-1], -1)
     for (weight, _), slope in zip(reversed(matrices[:-1]), reversed(slopes), strict=True):

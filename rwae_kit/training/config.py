@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, Final, Literal
 
 import attrs
 from attrs import field, frozen
 from attrs.validators import deep_iterable, ge, gt, in_, le, lt, optional
 
+from rwae_kit.errors import TrainingError
+
+FREE: Final = ("epochs", "validate_every", "checkpoint_every", "log_every")
+"""Options that may change when a run is resumed. Under linear decay the learning rates depend on `epochs` too."""
+
 
 def _increasing(instance: object, attribute: attrs.Attribute[Any], value: tuple[float, ...]) -> None:
-    if any(a >= b for a, b in zip(value, value[1:], strict=False)):
+    if any(a >= b for a, b in pairwise(value)):
         raise ValueError(f"'{attribute.name}' must increase: {value}")
 
 
@@ -28,14 +35,18 @@ class Adam:
 class TrainingConfig:
     """Schedule, optimisers, length, and what happens beside training.
 
-    An epoch is one pass over the training clips. Under the alternating schedule every inner step takes a fresh batch, so the decoder
-    is updated once in `inner_steps` batches.
+    An epoch is one pass over the training clips. Under the alternating schedule every inner step takes a fresh batch, so the
+    decoder is updated once in `inner_steps` batches.
     """
 
     schedule: Literal["joint", "alternating"] = field(
-        default="joint", validator=in_(("joint", "alternating")), metadata={"help": "joint, or alternating (R-WAE Algorithms 1 and 2)"}
+        default="joint",
+        validator=in_(("joint", "alternating")),
+        metadata={"help": "joint, or alternating (R-WAE Algorithms 1 and 2)"},
     )
-    inner_steps: int = field(default=5, validator=ge(1), metadata={"help": "L: encoder and critic steps per decoder step (alternating)"})
+    inner_steps: int = field(
+        default=5, validator=ge(1), metadata={"help": "L: encoder and critic steps per decoder step (alternating)"}
+    )
     batch_size: int = field(default=64, validator=ge(2), metadata={"help": "clips in a batch, over all processes"})
     epochs: int = field(default=100, validator=ge(1), metadata={"help": "passes over the training clips"})
     seed: int = field(default=0, validator=ge(0), metadata={"help": "of weights, batches and noise"})
@@ -52,11 +63,17 @@ class TrainingConfig:
     decay_factors: tuple[float, ...] = field(
         default=(0.5, 0.2), validator=deep_iterable([gt(0), le(1)]), metadata={"help": "steps: factor at each of them"}
     )
-    decay_from: float = field(default=0.6, validator=[ge(0), lt(1)], metadata={"help": "linear: share of training before the decay to 0"})
+    decay_from: float = field(
+        default=0.6, validator=[ge(0), lt(1)], metadata={"help": "linear: share of training before the decay to 0"}
+    )
     warmup_steps: int = field(default=0, validator=ge(0), metadata={"help": "steps over which learning rates rise from 0"})
-    clip_gradient: float | None = field(default=None, validator=optional(gt(0)), metadata={"help": "largest gradient norm of a group"})
+    clip_gradient: float | None = field(
+        default=None, validator=optional(gt(0)), metadata={"help": "largest gradient norm of a group"}
+    )
     precision: Literal["float32", "bf16"] = field(
-        default="float32", validator=in_(("float32", "bf16")), metadata={"help": "bf16: autocast of the nets; penalties stay float32"}
+        default="float32",
+        validator=in_(("float32", "bf16")),
+        metadata={"help": "bf16: autocast of the nets; penalties stay float32"},
     )
     channels_last: bool = field(default=False, metadata={"help": "store images with channels last (often faster)"})
     validate_every: int = field(default=10, validator=ge(1), metadata={"help": "epochs between validations"})
@@ -65,4 +82,31 @@ class TrainingConfig:
 
     def __attrs_post_init__(self) -> None:
         if self.decay == "steps" and len(self.decay_epochs) != len(self.decay_factors):
-            raise ValueError(f"'decay_epochs' has {len(self.decay_epochs)} entries, 'decay_factors' {len(self.decay_factors)}: one each")
+            raise ValueError(
+                f"'decay_epochs' has {len(self.decay_epochs)} entries, 'decay_factors' {len(self.decay_factors)}: one each"
+            )
+
+
+def check_resumable(old: TrainingConfig, new: TrainingConfig) -> None:
+    """Whether a run may go on with another config.
+
+    Raises:
+        TrainingError: listing every option that changed and may not.
+    """
+    before, after = _flat(attrs.asdict(old)), _flat(attrs.asdict(new))
+    changed = [
+        f"training.{key} was {before[key]!r}, is {after[key]!r}" for key in after if before[key] != after[key] and key not in FREE
+    ]
+    if changed:
+        raise TrainingError(
+            f"cannot resume: {'; '.join(changed)}. Only {', '.join(FREE)} may change. To go on from these weights with other "
+            f"options, begin a new run with --init"
+        )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by dotted path."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found

@@ -1,0 +1,257 @@
+"""The training loop: steps, and between them records, validations, checkpoints and the end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from attrs import frozen
+
+from rwae_kit import checkpoint, distributed
+from rwae_kit.data import Clips
+from rwae_kit.errors import CheckpointError, TrainingError
+from rwae_kit.interfaces import Tracker
+from rwae_kit.training.batches import Batches, resident
+from rwae_kit.training.config import TrainingConfig
+from rwae_kit.training.course import Course, learning_rate_factor
+from rwae_kit.training.optimizers import make_groups
+from rwae_kit.training.progress import Reporter
+from rwae_kit.training.records import Records, Running
+from rwae_kit.training.resume import Progress, all_tensors, restore_state, save_state
+from rwae_kit.training.schedules import Learner
+from rwae_kit.training.signals import Interruption
+from rwae_kit.training.validation import validate
+
+if TYPE_CHECKING:
+    from rwae_kit.model import SequenceAutoencoder
+    from rwae_kit.objective import Objective
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """How training ended: steps and epochs done, the lowest validation loss (None without one), and why it stopped."""
+
+    step: int
+    epoch: int
+    best: float | None
+    stopped: Literal["finished", "time", "signal"]
+
+
+def train_loop(
+    model: SequenceAutoencoder,
+    objective: Objective,
+    clips: Clips,
+    validation: Clips | None,
+    config: TrainingConfig,
+    folder: Path,
+    *,
+    resume: bool = False,
+    max_minutes: float | None = None,
+    reporter: Reporter | None = None,
+    trackers: Sequence[Tracker] = (),
+) -> Outcome:
+    """Train a model on its device and write the run folder: metrics, checkpoints, and the model to use.
+
+    The model to use (`model.safetensors`) is the best on validation; without validation clips, the last. A run that ends early, by
+    SIGTERM, SIGINT, SIGUSR1 or `max_minutes`, leaves a checkpoint, and `resume` goes on from it bit for bit (on the same device,
+    with the same number of threads and processes). `resume` without a checkpoint begins.
+
+    Raises:
+        TrainingError: the loss is not finite, memory or disk is full, the folder has another run, or options do not allow it.
+        CheckpointError: a checkpoint is damaged, or of another model.
+    """
+    loop = _Loop(model, objective, clips, validation, config, folder, reporter or Reporter())
+    with loop.explained():
+        done = loop.begin(resume, trackers)
+        return done or loop.run(max_minutes)
+
+
+class _Loop:
+    """One call of `train_loop`."""
+
+    def __init__(
+        self,
+        model: SequenceAutoencoder,
+        objective: Objective,
+        clips: Clips,
+        validation: Clips | None,
+        config: TrainingConfig,
+        folder: Path,
+        reporter: Reporter,
+    ) -> None:
+        self.config, self.folder, self.reporter, self.info = config, folder, reporter, clips.info
+        self.course = Course.of(config, len(clips))
+        if config.channels_last:
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        objective.to(model.device)
+        model.train()
+        objective.train()
+        self.learner = Learner(model=model, objective=objective, groups=make_groups(model, objective, config), config=config)
+        self.batches = Batches(clips, self.course, config.seed, model.device)
+        self.validation = None if validation is None else resident(validation, model.device)
+        self.running, self.progress, self.warned = Running(), Progress(), set[str]()
+
+    def begin(self, resume: bool, trackers: Sequence[Tracker]) -> Outcome | None:
+        """Fresh, or from the latest checkpoint; an outcome if there is nothing left to do."""
+        model, found = self.learner.model, checkpoint.latest(self.folder, self.reporter.warn)
+        if found is not None and not resume:
+            raise TrainingError(
+                f"{self.folder}: there is a run already (checkpoint {found.name}). Resume it (--resume), or choose another folder"
+            )
+        distributed.broadcast(all_tensors(self.learner))
+        noise = torch.Generator(model.device).manual_seed(self.config.seed + distributed.rank())
+        model.noise.restore(noise.get_state(), model.device)
+        if found is not None:
+            self.running, self.progress, remarks = restore_state(found, self.learner, self.course, self.info)
+            for text in (f"resumed {self.folder} after step {self.progress.step}", *remarks):
+                self.reporter.say(text)
+        elif resume:
+            self.reporter.say(f"{self.folder}: no checkpoint yet, training begins")
+        if self.progress.step >= self.course.steps:
+            self.reporter.say(f"{self.folder}: all {self.config.epochs} epochs are done. To go on, give more (training.epochs)")
+            return self._outcome("finished")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.records = Records(self.folder, trackers, self.reporter.warn, keep=self.progress.records)
+        return None
+
+    def run(self, max_minutes: float | None) -> Outcome:
+        """Step until the end, a signal, or the time is up."""
+        start = self.began = time.monotonic() - self.progress.seconds
+        deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
+        clips = self.config.batch_size * self.course.batches_per_step
+        self.reporter.begin(self.course.steps, self.progress.step, clips)
+        try:
+            with Interruption() as interruption:
+                while self.progress.step < self.course.steps:
+                    self._step()
+                    late = time.monotonic() >= deadline
+                    if distributed.any_rank(bool(interruption.caught) or late) and self.progress.step < self.course.steps:
+                        by_signal = distributed.any_rank(bool(interruption.caught))
+                        return self._stop("signal" if by_signal else "time", interruption.caught)
+            return self._outcome("finished")
+        finally:
+            self.reporter.end()
+            self.records.close()
+            self.progress.seconds = time.monotonic() - start
+
+    def _step(self) -> None:
+        progress, course, config = self.progress, self.course, self.config
+        factor = learning_rate_factor(config, progress.step, course)
+        for group in self.learner.groups.values():
+            group.set_learning_rate(factor)
+        self.running.add(self.learner.step(self.batches.step(progress.step), progress.step))
+        progress.step += 1
+        self.reporter.advance(progress.step)
+        if progress.step % config.log_every == 0 or progress.step == course.steps:
+            self._log(factor)
+        if self.validation is not None and course.due(progress.step, config.validate_every):
+            self._validate(self.validation)
+        if course.due(progress.step, config.checkpoint_every):
+            self._save()
+
+    def _log(self, factor: float) -> None:
+        """A record of the mean losses since the last one, and what the objective warns of (each warning once)."""
+        means = self._finite_means()
+        self.running.clear()
+        rates = {name: group.settings.learning_rate * factor for name, group in self.learner.groups.items() if group.parameters}
+        self._record({"lr": rates, "parts": means})
+        for text in self.learner.objective.warnings(means):
+            about = text.split(" ")[0]
+            if about not in self.warned:
+                self.warned.add(about)
+                self.reporter.warn(f"step {self.progress.step}: {text}")
+
+    def _finite_means(self) -> dict[str, float]:
+        means = self.running.means()
+        wrong = [f"{name} = {value}" for name, value in means.items() if not math.isfinite(value)]
+        if wrong:
+            raise TrainingError(
+                f"step {self.progress.step}: the loss is not finite ({', '.join(wrong)}). Likely causes: too high a learning rate "
+                f"(training.GROUP.learning_rate; training.clip_gradient helps), too high a weight of that part, or values in the "
+                f"data that are not finite. {self._kept()}"
+            )
+        return means
+
+    def _validate(self, clips: Clips) -> None:
+        """Record the loss on held-out clips and keep the model if it is the best."""
+        means = validate(self.learner, clips)
+        total = means["total"]
+        if not math.isfinite(total):
+            raise TrainingError(f"step {self.progress.step}: the validation loss is not finite ({total}). {self._kept()}")
+        best = self.progress.best is None or total < self.progress.best
+        if best:
+            self._write_model()
+            self.progress.best = total
+        self._record({"validation": means, "best": best})
+
+    def _save(self) -> None:
+        self._finite_means()
+        self.progress.seconds = time.monotonic() - self.began
+        save_state(self.folder, self.learner, self.running, self.progress, self.course, self.info)
+        if self.validation is None:
+            self._write_model()
+
+    def _stop(self, why: Literal["time", "signal"], name: str) -> Outcome:
+        """Keep everything. When the time is up there is still time for a last validation; it is no part of what is resumed."""
+        if not checkpoint.step_folder(self.folder, self.progress.step).exists():
+            self._save()
+        if why == "time" and self.validation is not None:
+            self._validate(self.validation)
+        elif not (self.folder / checkpoint.MODEL[0]).exists():
+            self._write_model()
+        by = "the time limit" if why == "time" else name or "another process's signal"
+        self.reporter.say(f"stopped by {by} after step {self.progress.step}; --resume goes on")
+        return self._outcome(why)
+
+    def _write_model(self) -> None:
+        model = self.learner.model
+        if distributed.is_main():
+            meta = {"origin": dict(model.origin), "info": model.info.to_dict(), "step": self.progress.step}
+            checkpoint.write_model(self.folder, model.state_dict(), meta)
+
+    def _record(self, values: Mapping[str, Any]) -> None:
+        progress = self.progress
+        seconds = round(time.monotonic() - self.began, 3)
+        record = {"step": progress.step, "epoch": self.course.epoch(progress.step), "seconds": seconds, **values}
+        self.records.add(record)
+        self.progress.records = self.records.count
+        self.reporter.losses(record)
+
+    def _outcome(self, stopped: Literal["finished", "time", "signal"]) -> Outcome:
+        step = self.progress.step
+        return Outcome(step=step, epoch=self.course.epoch(step), best=self.progress.best, stopped=stopped)
+
+    def _kept(self) -> str:
+        """Where the last good checkpoint is."""
+        kept = checkpoint.latest(self.folder, self.reporter.warn)
+        return f"The last good checkpoint is kept: {kept}" if kept else "There was no checkpoint yet"
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Full memory and full disks, in words."""
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if not _no_memory(error):
+                raise
+            raise TrainingError(
+                f"step {self.progress.step}: out of memory with training.batch_size = {self.config.batch_size}. Make it smaller, "
+                f"or shorten the clips. {self._kept()}"
+            ) from error
+        except OSError as error:
+            raise TrainingError(f"{self.folder}: cannot be written: {error.strerror or error}. {self._kept()}") from error
+        except CheckpointError as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            raise TrainingError(f"step {self.progress.step}: {error}. {self._kept()}") from error
+
+
+def _no_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is full, on the device (its own type) or on the host (a RuntimeError, by its words)."""
+    words = ("not enough memory", "can't allocate memory", "out of memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(w in str(error).lower() for w in words)

@@ -15,6 +15,8 @@ hookimpl = pluggy.HookimplMarker("rwae_kit")
 
 
 class Hooks:
+    """The hooks; a plugin implements any of them as functions marked with `hookimpl`."""
+
     @hookspec
     def rwae_encoders(self) -> Mapping[str, type | str]: ...  # SequenceEncoder
     @hookspec

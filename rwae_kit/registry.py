@@ -6,6 +6,7 @@ The registry is an object, not a global. Listing it imports no implementation; `
 from __future__ import annotations
 
 import importlib
+import importlib.resources
 import importlib.util
 from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -15,7 +16,7 @@ from typing import Any, Self
 import pluggy
 from attrs import evolve, field, frozen
 
-from rwae_kit import hookspecs
+from rwae_kit import __version__, hookspecs
 from rwae_kit.errors import PluginError, did_you_mean
 
 GROUP = "rwae_kit"
@@ -91,7 +92,11 @@ class Registry:
     @classmethod
     def installed(cls, files: Iterable[Path] = ()) -> Self:
         """All installed plugins (entry-point group `rwae_kit`), and plugin files that are not packaged yet."""
-        registry = cls()
+        shipped = {
+            ("recipe", path.stem): Entry("recipe", path.stem, f"rwae_kit:recipes/{path.name}", "rwae_kit", "rwae-kit", __version__)
+            for path in sorted((Path(__file__).parent / "recipes").glob("*.toml"))
+        }
+        registry = cls(shipped)
         for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
             registry = registry._with_entry_point(point)
         for path in files:
@@ -148,6 +153,17 @@ class Registry:
         hint = f"It is a {elsewhere[0]}." if elsewhere else did_you_mean(name, self.names(kind))
         raise PluginError(f"{prefix}unknown {kind.replace('_', ' ')} {name!r}. {hint}{lost}")
 
+    def recipe_file(self, name: str) -> Path:
+        """The file of a recipe by its name, or the file itself if `name` ends in `.toml`.
+
+        Raises:
+            PluginError: no recipe of that name.
+        """
+        if name.endswith(".toml"):
+            return Path(name)
+        package, _, file = self.find("recipe", name).path.partition(":")
+        return Path(str(importlib.resources.files(package) / file))
+
     def get(self, kind: str, name: str, where: str = "") -> Any:
         """Import a component and check that it is what its hook says.
 
@@ -161,7 +177,9 @@ class Registry:
 
             wanted = tuple(getattr(interfaces, i) for i in KINDS[kind].interfaces)
             if not (isinstance(found, type) and issubclass(found, wanted)):
-                raise PluginError(f"{kind} {name!r} of plugin {entry.plugin!r}: {entry.path} is no {' or '.join(KINDS[kind].interfaces)}")
+                raise PluginError(
+                    f"{kind} {name!r} of plugin {entry.plugin!r}: {entry.path} is no {' or '.join(KINDS[kind].interfaces)}"
+                )
             if missing := sorted(getattr(found, "__abstractmethods__", ())):
                 raise PluginError(f"{kind} {name!r} of plugin {entry.plugin!r}: {entry.path} does not define {', '.join(missing)}")
         return found

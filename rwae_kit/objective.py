@@ -1,0 +1,206 @@
+"""What is minimised: reconstruction, penalties and terms, each under its own name.
+
+    sum_t c(x_t, G(z_t)) + beta_1 D(Q_s, P_s) + beta_2 sum_t D(Q_z_t, P_z_t) + ...
+
+Latents are gathered over all processes before any divergence or term sees them, so a penalty is that of the global batch.
+
+Source: R-WAE Eq. 9 (Han et al. 2021), with the KL on the dynamic latent of App. D as one more penalty; C-DSVAE Eq. 6 (Bai et al.
+2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import torch
+from attrs import evolve, field, frozen
+from einops import rearrange
+from torch import Tensor, nn
+
+from rwae_kit.distributed import gather
+from rwae_kit.errors import RecipeError
+from rwae_kit.interfaces import AdversarialDivergence, Divergence, FrameView, LatentTerm, OrderView
+from rwae_kit.latents import CategoricalLatent, Encoded, Latent, SequencePosterior, SequencePrior
+from rwae_kit.model import SequenceAutoencoder
+
+WIDE = 10.0
+"""A scale (root mean square) of latent draws above which a warning is due: priors of the static latent have scale 1."""
+
+
+@frozen(kw_only=True, eq=False)
+class Penalty:
+    """A weighted divergence between posterior and prior of one latent.
+
+    `conditioning`: where the prior draws of the dynamic latent come from. "posterior": p(z_t | z_<t) given the posterior's past,
+    the formula of Eq. 9; the draws are paired with the posterior's. "ancestral": the prior's own past, as Algorithms 1 and 2 read.
+    """
+
+    latent: Literal["static", "dynamic"]
+    name: str
+    divergence: Divergence
+    weight: float
+    warmup_steps: int = 0
+    conditioning: Literal["posterior", "ancestral"] = "posterior"
+
+    def __attrs_post_init__(self) -> None:
+        if self.conditioning == "ancestral":
+            if self.latent != "dynamic":
+                raise RecipeError(f"{self.path}: conditioning is for the dynamic latent only")
+            if self.divergence.paired or self.divergence.needs_density:
+                raise RecipeError(f"{self.path}: ancestral draws have no density and no partner; {self.name} needs them")
+
+    @property
+    def path(self) -> str:
+        """Its place in a recipe."""
+        return f"penalty.{self.latent}.{self.name}"
+
+    def weight_at(self, step: int) -> float:
+        """The weight at a step: it rises linearly from 0 during the warm-up."""
+        return self.weight * warmth(step, self.warmup_steps)
+
+
+@frozen(kw_only=True, eq=False)
+class Term:
+    """A weighted loss on the latents of some views of the batch."""
+
+    key: str
+    loss: LatentTerm
+    weight: float
+    warmup_steps: int = 0
+    views: Mapping[str, FrameView | OrderView] = field(factory=dict)
+
+    def weight_at(self, step: int) -> float:
+        """The weight at a step: it rises linearly from 0 during the warm-up."""
+        return self.weight * warmth(step, self.warmup_steps)
+
+
+@frozen(kw_only=True, eq=False)
+class Losses:
+    """`total` is minimised; `parts` holds every term without its weight, detached, and the scales of the latents."""
+
+    total: Tensor
+    parts: Mapping[str, Tensor]
+
+
+class Objective(nn.Module):
+    """Reconstruction, penalties and terms of a model."""
+
+    def __init__(self, penalties: Sequence[Penalty], terms: Sequence[Term] = ()) -> None:
+        super().__init__()
+        self.penalties, self.terms = tuple(penalties), tuple(terms)
+        self._divergences = nn.ModuleDict({f"{p.latent}:{p.name}": p.divergence for p in self.penalties})
+        self._losses = nn.ModuleDict({t.key: t.loss for t in self.terms})
+        self._views = nn.ModuleDict({name: view for t in self.terms for name, view in t.views.items()})
+
+    def critic_parameters(self) -> list[nn.Parameter]:
+        """Parameters of all divergences: the critics'."""
+        return list(self._divergences.parameters())
+
+    def critic_loss(self, model: SequenceAutoencoder, encoded: Encoded, step: int) -> Tensor | None:
+        """The sum of the critics' losses on detached latents; None without a critic, or while its penalty has no weight."""
+        losses = [
+            p.divergence.critic_loss(*(_map(latent, Tensor.detach) for latent in _pair(p, model, encoded)))
+            for p in self.penalties
+            if isinstance(p.divergence, AdversarialDivergence) and p.weight_at(step) > 0
+        ]
+        return torch.stack(losses).sum() if losses else None
+
+    def forward(self, model: SequenceAutoencoder, encoded: Encoded, step: int, *, outer: bool = False) -> Losses:
+        """All terms at a step. `outer`: only those that move the decoder and the prior (alternating schedule, outer step)."""
+        cost = model.reconstruction(model.pre_activations(encoded.posterior), encoded.batch).float().mean()
+        parts, total = {"reconstruction": cost.detach()}, cost
+        posterior = encoded.posterior
+        for name, latent in (("static", posterior.static), ("dynamic", posterior.dynamic)):
+            parts[f"scale.{name}"] = latent.sample.detach().float().square().mean().sqrt()
+        with torch.autocast(cost.device.type, enabled=False):
+            for penalty in self.penalties:
+                if outer and penalty.latent == "static":
+                    continue
+                value = penalty.divergence(*_pair(penalty, model, encoded)).sum()
+                parts[penalty.path] = value.detach()
+                total = total + penalty.weight_at(step) * value
+            if self.terms and not outer:
+                views = self._encode_views(model, encoded)
+                for term in self.terms:
+                    value = term.loss({name: views[name] for name in term.loss.needs})
+                    parts[f"term.{term.key}"] = value.detach()
+                    parts |= {f"term.{term.key}.{name}": estimate.detach() for name, estimate in term.loss.estimates.items()}
+                    total = total + term.weight_at(step) * value
+        return Losses(total=total, parts=parts)
+
+    def warnings(self, parts: Mapping[str, float]) -> list[str]:
+        """What a person should know of the values of a step: a saturated penalty, a latent that runs away."""
+        found = [
+            f"{p.path} is {parts[p.path]:.2f}, above {p.divergence.saturates_at:g}: its gradient has all but vanished. Lower the "
+            f"critic's learning rate (training.critic.learning_rate), or add a small kl penalty on the {p.latent} latent"
+            for p in self.penalties
+            if p.divergence.saturates_at is not None and parts.get(p.path, 0.0) > p.divergence.saturates_at
+        ]
+        scales = {latent: parts.get(f"scale.{latent}", 0.0) for latent in ("static", "dynamic")}
+        return found + [
+            f"scale.{latent} is {scale:.1f}: the {latent} latent runs away from its prior. Raise its penalties' weights, slow the "
+            f"critic, or add a small kl penalty on it"
+            for latent, scale in scales.items()
+            if scale > WIDE
+        ]
+
+    def _encode_views(self, model: SequenceAutoencoder, encoded: Encoded) -> dict[str, Encoded]:
+        """The clip and every view that a term reads, encoded; a reordered view's features are gathered, not computed again."""
+        views = {"clip": encoded}
+        for name, view in self._views.items():
+            batch = encoded.batch
+            if isinstance(view, OrderView):
+                order = view(batch)
+                reordered = evolve(
+                    batch, x=_reorder(batch.x, order), mask=None if batch.mask is None else _reorder(batch.mask, order)
+                )
+                views[name] = model.encoded(reordered, _reorder(encoded.features, order))
+            else:
+                views[name] = model(evolve(batch, x=view(batch)))
+        return {name: _gathered(view) for name, view in views.items()}
+
+
+def warmth(step: int, warmup_steps: int) -> float:
+    """The share of its weight that a loss has at a step: `step / warmup_steps`, at most 1."""
+    return min(1.0, step / warmup_steps) if warmup_steps else 1.0
+
+
+def _pair(penalty: Penalty, model: SequenceAutoencoder, encoded: Encoded) -> tuple[Latent, Latent]:
+    """Posterior and prior of a penalty's latent, at least float32, of all processes, time in front: `[n, d]` or `[t, n, d]`."""
+    if penalty.latent == "static":
+        return _map(encoded.posterior.static, _ready), _map(encoded.prior.static, _ready)
+    posterior, prior, mask = encoded.posterior.dynamic, encoded.prior.dynamic, encoded.batch.mask
+    if penalty.conditioning == "ancestral":
+        prior = Latent(sample=model.prior.sample(*posterior.sample.shape[:2]))
+    if mask is not None:
+        posterior, prior = evolve(posterior, weight=mask), evolve(prior, weight=mask)
+    return _map(posterior, _timed), _map(prior, _timed)
+
+
+def _ready(x: Tensor) -> Tensor:
+    return gather(x.float() if x.dtype in (torch.bfloat16, torch.float16) else x)
+
+
+def _timed(x: Tensor) -> Tensor:
+    return rearrange(_ready(x), "b t ... -> t b ...")
+
+
+def _map(latent: Latent, change: Callable[[Tensor], Tensor]) -> Latent:
+    mean, log_var, weight = (None if x is None else change(x) for x in (latent.mean, latent.log_var, latent.weight))
+    return Latent(sample=change(latent.sample), mean=mean, log_var=log_var, weight=weight)
+
+
+def _reorder(x: Tensor, order: Tensor) -> Tensor:
+    """`[b, t, ...]` with the times of each clip in the order `[b, t]`."""
+    index = order.reshape(*order.shape, *([1] * (x.ndim - 2))).expand(-1, -1, *x.shape[2:])
+    return x.gather(1, index)
+
+
+def _gathered(view: Encoded) -> Encoded:
+    """A view with the latents of all processes."""
+    q, p = view.posterior, view.prior
+    action = None if q.action is None else CategoricalLatent(sample=_ready(q.action.sample), logits=_ready(q.action.logits))
+    posterior = SequencePosterior(static=_map(q.static, _ready), dynamic=_map(q.dynamic, _ready), action=action)
+    prior = SequencePrior(static=_map(p.static, _ready), dynamic=_map(p.dynamic, _ready))
+    return evolve(view, posterior=posterior, prior=prior)

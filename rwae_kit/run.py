@@ -1,0 +1,225 @@
+"""A run, from a recipe to a folder with a trained model: what `rwk train` and `rwae_kit.train` do."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from attrs import frozen
+
+from rwae_kit import __version__, checkpoint, distributed
+from rwae_kit.build import GIVEN, build, from_pretrained, open_dataset, resolve
+from rwae_kit.data import Clips, clips_from
+from rwae_kit.errors import CheckpointError, RecipeError, RwaeError
+from rwae_kit.model import SequenceAutoencoder
+from rwae_kit.recipe import Recipe, merge, read_toml
+from rwae_kit.registry import Registry
+from rwae_kit.report import write_report
+from rwae_kit.training.loop import Outcome
+from rwae_kit.training.loop import train as train_loop
+from rwae_kit.training.progress import Reporter, make_reporter
+from rwae_kit.training.resume import FREE
+
+
+@frozen(kw_only=True, eq=False)
+class Run:
+    """A training that has ended: its folder, the model to use (in eval mode) and how it ended."""
+
+    folder: Path
+    model: SequenceAutoencoder
+    outcome: Outcome
+
+
+def train(
+    recipe: str | Path | Recipe | Mapping[str, Any] = "quickstart",
+    data: Any = None,
+    *,
+    out: Path | str | None = None,
+    resume: bool = False,
+    init: Path | str | None = None,
+    max_minutes: float | None = None,
+    device: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    registry: Registry | None = None,
+    reporter: Reporter | None = None,
+    report: bool = True,
+) -> Run:
+    """Train a recipe and write a run folder.
+
+    Args:
+        recipe: a recipe's name, a TOML file, a `Recipe`, or its plain values.
+        data: clips `[n, t, *frame]` (tensor or array), a torch Dataset or DataLoader, or `Clips` by split, instead of the recipe's.
+        out: the run folder; None for `runs/NAME-1`, `runs/NAME-2`, ...
+        resume: go on where the run in `out` stopped, bit for bit.
+        init: a run or model folder whose weights to start from, where names and shapes fit.
+        max_minutes: stop cleanly, with a checkpoint, after this time.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        options: values by path over the recipe's, such as `{"training.epochs": 3, "latents.static": 8}`.
+        registry: what is registered; None for all installed plugins.
+        reporter: shows progress; None for what fits the terminal.
+        report: write pictures and `report.html` at the end.
+
+    Raises:
+        RwaeError: with what is wrong and what would be right.
+    """
+    registry = registry or Registry.installed()
+    plan = resolve(compose(recipe, options or {}, registry, given=data is not None), registry)
+    folder = Path(out) if out else next_folder(plan)
+    target = choose_device(device)
+    distributed.start(target.type)
+    try:
+        clips = _splits(plan, data, registry)
+        model, objective = build(plan, registry, clips["train"].info)
+        reporter = reporter or make_reporter()
+        if distributed.is_main():
+            _write_plan(folder, plan, target, resume)
+        if init is not None:
+            reporter.say(f"{init}: {checkpoint.load_weights(model, Path(init))}")
+        outcome = train_loop(
+            model.to(target),
+            objective,
+            clips["train"],
+            clips.get("validation"),
+            plan.training,
+            folder,
+            resume=resume,
+            max_minutes=max_minutes,
+            reporter=reporter,
+            trackers=[registry.get("tracker", name)(folder) for name in registry.names("tracker")],
+        )
+        best = from_pretrained(folder, registry=registry, device=str(target))
+        if report and distributed.is_main():
+            write_report(folder, best, clips.get("validation", clips["train"]))
+    finally:
+        distributed.stop()
+    return Run(folder=folder, model=best, outcome=outcome)
+
+
+def compose(
+    recipe: str | Path | Recipe | Mapping[str, Any], options: Mapping[str, Any], registry: Registry, *, given: bool = False
+) -> Recipe:
+    """A recipe with options over it, later ones winning; `given`: its data were passed from Python.
+
+    Raises:
+        RwaeError: an unknown recipe or key, or a wrong value.
+    """
+    where = "recipe"
+    if isinstance(recipe, Recipe):
+        values: Mapping[str, Any] = recipe.to_dict()
+    elif isinstance(recipe, Mapping):
+        values = recipe
+    else:
+        file = registry.recipe_file(str(recipe))
+        values, where = read_toml(file), str(recipe)
+    if given:
+        values = {**values, "data": {"name": GIVEN}}
+    for path, value in options.items():
+        values = merge(values, path, value)
+    return Recipe.from_dict(values, where)
+
+
+def saved_recipe(folder: Path | str) -> Recipe:
+    """The recipe of a run folder, as it was resolved when the run began.
+
+    Raises:
+        CheckpointError: not a run folder.
+    """
+    file = Path(folder) / "recipe.toml"
+    if not file.is_file():
+        raise CheckpointError(f"{folder}: no recipe.toml: this is no run folder")
+    return Recipe.from_dict(read_toml(file), str(file))
+
+
+def next_folder(recipe: Recipe) -> Path:
+    """The first of `runs/DATA-1`, `runs/DATA-2`, ... that does not exist."""
+    return next(path for k in range(1, sys.maxsize) if not (path := Path("runs") / f"{recipe.data.name}-{k}").exists())
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name; "auto" takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        RwaeError: not a device, or not on this machine.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise RwaeError(f"device: {name!r} is no device: auto, cpu, cuda, cuda:0 or mps") from error
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        if (device.index or 0) >= count:
+            raise RwaeError(f"device: {name!r}, but this machine has {count} CUDA devices. Take 'cpu' or 'auto'")
+        return torch.device("cuda", distributed.local_rank() if device.index is None else device.index)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise RwaeError("device: 'mps', but this machine has none. Take 'cpu' or 'auto'")
+    if device.type not in ("cpu", "mps"):
+        raise RwaeError(f"device: {name!r} is not supported: auto, cpu, cuda, cuda:0 or mps")
+    return device
+
+
+def _splits(plan: Recipe, data: Any, registry: Registry) -> Mapping[str, Clips]:
+    if data is None:
+        dataset = open_dataset(plan, registry)
+        return {split: dataset.clips(split) for split in ("train", "validation")}
+    if isinstance(data, Mapping) and all(isinstance(split, Clips) for split in data.values()):
+        if "train" not in data:
+            raise RwaeError(f"data: clips for 'train' are missing; given: {', '.join(data)}")
+        return dict(data)
+    return clips_from(data)
+
+
+def _write_plan(folder: Path, plan: Recipe, device: torch.device, resume: bool) -> None:
+    """The resolved recipe and the surroundings, before training begins."""
+    if resume:
+        _check_same(saved_recipe(folder), plan, folder)
+    elif (folder / "recipe.toml").exists():
+        raise CheckpointError(f"{folder}: there is a run already. Resume it (--resume {folder}), or choose another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoint.replace_file(folder / "recipe.toml", plan.to_toml().encode())
+        checkpoint.replace_file(folder / "environment.json", json.dumps(surroundings(device), indent=1).encode())
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def _check_same(old: Recipe, new: Recipe, folder: Path) -> None:
+    """Resuming may change how long and how often, nothing else."""
+    before, after = _flat(old.to_dict()), _flat(new.to_dict())
+    free = {f"training.{name}" for name in FREE}
+    changed = [path for path in {**before, **after} if before.get(path) != after.get(path) and path not in free]
+    if changed:
+        listed = "; ".join(f"{path} was {before.get(path)!r}, is {after.get(path)!r}" for path in changed)
+        raise RecipeError(
+            f"{folder}: cannot resume: {listed}. Only {', '.join(sorted(free))} may change. To go on from these weights with other "
+            f"options, begin a new run with --init {folder}"
+        )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
+def surroundings(device: torch.device) -> dict[str, Any]:
+    """What a run depended on besides its recipe: versions, machine, threads."""
+    packages = ("numpy", "attrs", "cattrs", "einops", "safetensors")
+    return {
+        "rwae_kit": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        **{name: version(name) for name in packages},
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "threads": torch.get_num_threads(),
+        "processes": distributed.world_size(),
+    }

@@ -1,5 +1,18 @@
 """Clips, their splits and their stores. No data set lives here: those are plugins."""
 
+from rwae_kit.data.arrays import clips_from
 from rwae_kit.data.clips import Clips, DataInfo, Factor
+from rwae_kit.data.store import Store, StoreWriter, data_root, new_store, open_store, write_store
 
-__all__ = ["Clips", "DataInfo", "Factor"]
+__all__ = [
+    "Clips",
+    "DataInfo",
+    "Factor",
+    "Store",
+    "StoreWriter",
+    "clips_from",
+    "data_root",
+    "new_store",
+    "open_store",
+    "write_store",
+]

@@ -96,7 +96,9 @@ class Clips:
         index = index.to(self.frames.device)
         frames = self.frames[index]
         return Batch(
-            x=frames.to(torch.get_default_dtype()).mul_(self.scale) if self.scale != 1.0 or not frames.is_floating_point() else frames,
+            x=frames.to(torch.get_default_dtype()).mul_(self.scale)
+            if self.scale != 1.0 or not frames.is_floating_point()
+            else frames,
             index=index,
             mask=None if self.mask is None else self.mask[index],
             factors={name: labels[index] for name, labels in self.factors.items()} or None,

@@ -1,0 +1,156 @@
+"""What a model does to clips, as pictures: reconstructions, swaps, samples and traversals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from attrs import frozen
+from PIL import Image
+from torch import Tensor
+
+from rwae_kit.data import Clips
+from rwae_kit.errors import RwaeError
+from rwae_kit.report.drawing import Pixels, grid, pictures_of, save_animation
+
+if TYPE_CHECKING:
+    from rwae_kit.model import SequenceAutoencoder
+
+CELL = 64
+"""Least size of a frame in an animation; the strips' is larger."""
+_POOL = 300
+"""Clips among which those that differ most are looked for."""
+
+
+@frozen(kw_only=True, eq=False)
+class Moving:
+    """A picture that moves, one image for each time; empty where the data are vectors, whose clip is one `still`."""
+
+    still: Image.Image
+    frames: tuple[Image.Image, ...] = ()
+
+    def save(self, stem: Path, fps: float) -> list[Path]:
+        """Write `stem`.png, and `stem`.gif if it moves; return what was written."""
+        written = [stem.with_name(stem.name + ".png")]
+        self.still.save(written[0], optimize=True)
+        if self.frames:
+            written.append(stem.with_name(stem.name + ".gif"))
+            save_animation(self.frames, written[1], fps)
+        return written
+
+
+def choose(clips: Clips, n: int, seed: int = 0, kind: Literal["static", "dynamic"] | None = None) -> Tensor:
+    """Places of n clips that differ: one after the other, the clip whose labels agree least with those chosen already.
+
+    Without labels (of that kind) they are any n clips; with fewer than n clips it is all of them.
+    """
+    order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(seed))[: max(n, _POOL)]
+    names = [name for name, labels in clips.factors.items() if kind is None or clips.info.factors[name].kind == kind]
+    if not names:
+        return order[:n]
+    labels = torch.stack([clips.factors[name].cpu()[order] for name in names], dim=1)
+    chosen, worst, total = [0], torch.zeros(len(order)), torch.zeros(len(order))
+    while len(chosen) < min(n, len(order)):
+        same = (labels == labels[chosen[-1]]).float().mean(1)
+        worst, total = torch.maximum(worst, same), total + same
+        score = worst + 1e-3 * total
+        score[chosen] = torch.inf
+        chosen.append(int(score.argmin()))
+    return order[torch.tensor(chosen)]
+
+
+def reconstruction_picture(model: SequenceAutoencoder, x: Tensor) -> Image.Image:
+    """Clips `[n, t, *frame]`, each over its reconstruction."""
+    pair = torch.stack([x.to(model.device), model.reconstruct(x)], dim=1).flatten(0, 1)
+    return _strips(model, pair, rows=["clip", "reconstruction"] * len(x), group=2)
+
+
+def swap_picture(model: SequenceAutoencoder, a: Tensor, b: Tensor) -> Image.Image:
+    """Pairs of clips exchange what moves: of each four rows the first and the last are originals, the inner ones swapped.
+
+    Shape:
+        a, b: `[t, *frame]`, or some pairs `[n, t, *frame]`.
+
+    Source: the layout of R-WAE Fig. 2.
+    """
+    a, b = (x.to(model.device) if x.ndim == len(model.spec.frame) + 2 else x[None].to(model.device) for x in (a, b))
+    clips = torch.stack([a, model.swap(a, b), model.swap(b, a), b], dim=1).flatten(0, 1)
+    return _strips(model, clips, rows=["A", "A, moving as B", "B, moving as A", "B"] * len(a), group=4)
+
+
+def matrix_picture(model: SequenceAutoencoder, static_from: Tensor, dynamic_from: Tensor) -> Moving:
+    """Every static latent with every dynamic one; first column and row are the originals `[n, t, *frame]`, `[m, t, *frame]`."""
+    static_from, dynamic_from = static_from.to(model.device), dynamic_from.to(model.device)
+    n, m = len(static_from), len(dynamic_from)
+    swapped = model.swap(static_from.repeat_interleave(m, 0), dynamic_from.repeat(n, *[1] * (dynamic_from.ndim - 1)))
+    original, body = _pictures(model, torch.cat([dynamic_from, static_from])), _pictures(model, swapped)
+
+    def frame(t: int) -> Image.Image:
+        cells: list[list[Pixels | None]] = [[None, *(clip[t] for clip in original[:m])]]
+        cells += [[original[m + i][t], *(clip[t] for clip in body[i * m : (i + 1) * m])] for i in range(n)]
+        rows = ["", *["static from"] * n]
+        return grid(cells, rows=rows, columns=["", *["moves as"] * m], breaks=(1,), shown=CELL)
+
+    return _moving(frame, original.shape[1])
+
+
+def sample_pictures(model: SequenceAutoencoder, n: int, t: int | None = None, seed: int = 0, across: int = 6) -> Moving:
+    """Clips drawn from the priors; `still` is their film strips, the frames of the animation show all clips at a time."""
+    pictures = _pictures(model, model.sample(n, t, seed=seed))
+    if pictures.shape[1] == 1:
+        return Moving(still=_rows_of([clip[0] for clip in pictures], across))
+    strips = pictures[:, :: -(-pictures.shape[1] // 16)]  # at most 16 frames of a long clip
+    return Moving(
+        still=grid([list(clip) for clip in strips]),
+        frames=tuple(_rows_of([clip[t] for clip in pictures], across) for t in range(pictures.shape[1])),
+    )
+
+
+def traverse_picture(model: SequenceAutoencoder, x: Tensor, latent: str, dim: int, values: Sequence[float]) -> Image.Image:
+    """One clip `[t, *frame]` with one feature of a latent at each of the values: a film strip for each value."""
+    return _strips(model, model.traverse(x, latent, dim, values), rows=[f"{value:+.2f}" for value in values])
+
+
+def traversal_picture(model: SequenceAutoencoder, x: Tensor, clips: Clips, most: int = 4, steps: int = 7) -> Moving:
+    """One clip `[t, *frame]` while each of the features that vary most goes from -2 to +2 std about its mean over `clips`."""
+    posterior = model.encode(clips.batch(torch.arange(min(len(clips), 256))).x)
+    rows, words, breaks = [], [], []
+    for latent in ("static", "dynamic"):
+        code: Tensor = getattr(posterior, latent).sample.flatten(0, -2)
+        mean, std = code.mean(0), code.std(0, correction=0)
+        for dim in std.argsort(descending=True)[:most].tolist():
+            values = mean[dim] + std[dim] * torch.linspace(-2, 2, steps, device=std.device)
+            rows.append(_pictures(model, model.traverse(x, latent, dim, values)))
+            words.append(f"{latent} {dim}")
+        breaks.append(len(rows))
+    columns = [f"{2 * (2 * i / (steps - 1) - 1):+.1f} σ" for i in range(steps)]
+
+    def frame(t: int) -> Image.Image:
+        cells = [[clip[t] for clip in row] for row in rows]
+        return grid(cells, rows=words, columns=columns, breaks=breaks[:1], shown=CELL)
+
+    return _moving(frame, rows[0].shape[1])
+
+
+def _moving(frame: Callable[[int], Image.Image], times: int) -> Moving:
+    """`still` is the middle of the clip."""
+    return Moving(still=frame(times // 2), frames=tuple(frame(t) for t in range(times)) if times > 1 else ())
+
+
+def _pictures(model: SequenceAutoencoder, clips: Tensor) -> Pixels:
+    return pictures_of(clips, model.spec.value_range)
+
+
+def _strips(model: SequenceAutoencoder, clips: Tensor, rows: Sequence[str], group: int = 0) -> Image.Image:
+    """A film strip for each clip; more space after each `group` of them."""
+    if len(clips) == 0:
+        raise RwaeError("a picture needs at least one clip")
+    breaks = range(group, len(clips), group) if group else ()
+    return grid([list(clip) for clip in _pictures(model, clips)], rows=rows, breaks=breaks)
+
+
+def _rows_of(pictures: Sequence[Pixels], across: int) -> Image.Image:
+    """Pictures in reading order."""
+    return grid([list(pictures[start : start + across]) for start in range(0, len(pictures), across)], shown=CELL)

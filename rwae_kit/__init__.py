@@ -62,45 +62,58 @@ def __dir__() -> list[str]:
     return __all__
 
 
-if TYPE_CHECKING:
-    from rwae_kit.build import build, from_pretrained, load, resolve, save_pretrained
-    from rwae_kit.data import Clips, DataInfo, Factor
+if TYPE_CHECKING:  # `as` says that a name is public: type checkers do not read `__all__` when it is computed
+    from rwae_kit.build import (
+        build as build,
+        from_pretrained as from_pretrained,
+        load as load,
+        resolve as resolve,
+        save_pretrained as save_pretrained,
+    )
+    from rwae_kit.data import Clips as Clips, DataInfo as DataInfo, Factor as Factor
     from rwae_kit.errors import (
-        CheckpointError,
-        DataError,
-        PluginError,
-        RecipeError,
-        RwaeError,
-        TrainingError,
-        did_you_mean,
+        CheckpointError as CheckpointError,
+        DataError as DataError,
+        PluginError as PluginError,
+        RecipeError as RecipeError,
+        RwaeError as RwaeError,
+        TrainingError as TrainingError,
+        did_you_mean as did_you_mean,
     )
-    from rwae_kit.hookspecs import hookimpl
+    from rwae_kit.hookspecs import hookimpl as hookimpl
     from rwae_kit.interfaces import (
-        ActionEncoder,
-        AdversarialDivergence,
-        Component,
-        Decoder,
-        Divergence,
-        DynamicPrior,
-        FrameDecoder,
-        FrameEncoder,
-        FrameView,
-        Judge,
-        JudgedDataset,
-        LatentTerm,
-        Metric,
-        OrderView,
-        Reconstruction,
-        SequenceDataset,
-        SequenceEncoder,
-        Spec,
-        StaticPrior,
-        StoredDataset,
-        Tracker,
+        ActionEncoder as ActionEncoder,
+        AdversarialDivergence as AdversarialDivergence,
+        Component as Component,
+        Decoder as Decoder,
+        Divergence as Divergence,
+        DynamicPrior as DynamicPrior,
+        FrameDecoder as FrameDecoder,
+        FrameEncoder as FrameEncoder,
+        FrameView as FrameView,
+        Judge as Judge,
+        JudgedDataset as JudgedDataset,
+        LatentTerm as LatentTerm,
+        Metric as Metric,
+        OrderView as OrderView,
+        Reconstruction as Reconstruction,
+        SequenceDataset as SequenceDataset,
+        SequenceEncoder as SequenceEncoder,
+        Spec as Spec,
+        StaticPrior as StaticPrior,
+        StoredDataset as StoredDataset,
+        Tracker as Tracker,
     )
-    from rwae_kit.latents import Batch, CategoricalLatent, Encoded, Latent, SequencePosterior, SequencePrior
-    from rwae_kit.model import SequenceAutoencoder
-    from rwae_kit.objective import Objective, Penalty, Term
-    from rwae_kit.recipe import Recipe
-    from rwae_kit.registry import Registry
-    from rwae_kit.run import Run, train
+    from rwae_kit.latents import (
+        Batch as Batch,
+        CategoricalLatent as CategoricalLatent,
+        Encoded as Encoded,
+        Latent as Latent,
+        SequencePosterior as SequencePosterior,
+        SequencePrior as SequencePrior,
+    )
+    from rwae_kit.model import SequenceAutoencoder as SequenceAutoencoder
+    from rwae_kit.objective import Objective as Objective, Penalty as Penalty, Term as Term
+    from rwae_kit.recipe import Recipe as Recipe
+    from rwae_kit.registry import Registry as Registry
+    from rwae_kit.run import Run as Run, train as train

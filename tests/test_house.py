@@ -155,15 +155,15 @@ def test_the_plan_has_no_circle() -> None:
         for room, rules in MAY_IMPORT.items()
         if "*" not in rules
     }
-    graph["recipe"] -= {"training"}  # one module of constants, which imports nothing
+    graph["recipe"] -= {"training"}  # of which it may import one module, which imports nothing (see the next test)
     done: set[str] = set()
     while ready := {room for room, needs in graph.items() if needs <= done} - done:
         done |= ready
     assert done == set(graph), f"in a circle: {sorted(set(graph) - done)}"
 
 
-def test_training_config_imports_nothing_of_the_house() -> None:
-    assert [found for found in imports(CORE / "training" / "config.py") if inside(found.target)] == []
+def test_training_config_imports_nothing_of_the_house_but_its_errors() -> None:
+    assert {found.target for found in imports(CORE / "training" / "config.py") if inside(found.target)} <= {"errors"}
 
 
 def test_recipes_hold_no_code() -> None:

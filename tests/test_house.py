@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "objective": "interfaces latents distributed model",  # it asks the model that it is handed for draws and pre-activations
     "training": "model objective checkpoint distributed data latents noise interfaces",
     "evaluation": "model data latents interfaces",
-    "report": "model data latents evaluation?",
+    "report": "model data latents evaluation",  # it shows the tables of an evaluation
     "testing": "interfaces latents noise objective data convert registry?",
     "build": "recipe convert registry interfaces model objective checkpoint data evaluation",
     "run": "build recipe registry training data evaluation report model objective checkpoint distributed interfaces",

@@ -88,9 +88,9 @@ class ScaledMMD(AdversarialDivergence):
         return [layer for layer in self.layers if isinstance(layer, SpectralLinear)]
 
     def _scaled(self, posterior: Latent, prior: Latent, matrices: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        f_posterior, _ = feature(matrices, posterior.sample)
-        f_prior, slope = feature(matrices, prior.sample)
-        value = estimate(f_posterior, f_prior, posterior, prior, self.kernel, self.settings.estimator)
+        posterior_feature, _ = feature(matrices, posterior.sample)
+        prior_feature, slope = feature(matrices, prior.sample)
+        value = estimate(posterior_feature, prior_feature, posterior, prior, self.kernel, self.settings.estimator)
         return value / (1 + self.settings.gradient_weight * _weighted_mean(slope, prior.weight))
 
 

@@ -45,7 +45,7 @@ class DataInfo:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """From what `to_dict` gave, by way of JSON."""
-        factors = {name: Factor(classes=tuple(f["classes"]), kind=f["kind"]) for name, f in values["factors"].items()}
+        factors = {name: Factor(classes=tuple(e["classes"]), kind=e["kind"]) for name, e in values["factors"].items()}
         tuples = {key: tuple(values[key]) for key in ("frame", "value_range")}
         return cls(**{**values, **tuples, "factors": factors})
 

@@ -58,7 +58,9 @@ def _swaps(evaluation: Evaluation, models: Mapping[str, Scores]) -> Table:
     names = sorted(judged, key=lambda name: (evaluation.kinds[name] == "dynamic", list(evaluation.kinds).index(name)))
     rows = [[row, *(_share(swap[row], name) for name in names)] for row in ROWS if judged]
     rows += [
-        [f"{name}: swap", *(_share(s.swap["swap"], f) for f in names)] for name, s in models.items() if name != "model" and judged
+        [f"{name}: swap", *(_share(s.swap["swap"], factor) for factor in names)]
+        for name, s in models.items()
+        if name != "model" and judged
     ]
     return Table("Swaps", ["clips", *(f"{name} ({evaluation.kinds[name]})" for name in names)], rows)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal, final
 
+import torch
 from attrs import field, frozen
 from attrs.validators import gt, in_
 from torch import Tensor, nn
@@ -110,8 +111,7 @@ class ConvFrameDecoder(FrameDecoder):
         inwards = zip(config.channels[:-1], config.channels[1:], config.windows[1:], strict=True)
         for after, before, window in reversed(list(inwards)):
             layers += _activated(_upwards(before, after, *window), after, config)
-        last = _upwards(config.channels[0], spec.frame[0], *config.windows[0], slope=1.0)
-        nn.init.constant_(last.get_parameter("bias"), config.output_bias)
+        last = _upwards(config.channels[0], spec.frame[0], *config.windows[0], slope=1.0, bias=config.output_bias)
         self.convolutions = nn.Sequential(*layers, last)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -120,21 +120,45 @@ class ConvFrameDecoder(FrameDecoder):
         return frames
 
 
+class BlockUpsampling(nn.Module):
+    """A transposed convolution whose kernel is its stride: every pixel becomes a block, all by one matrix product.
+
+    Shape: `[n, before, h, w] -> [n, after, h * size, w * size]`, channels last in memory. On a CPU several times as fast as
+    `nn.ConvTranspose2d`.
+    """
+
+    def __init__(self, before: int, after: int, size: int, *, slope: float = SLOPE, bias: float = 0.0) -> None:
+        super().__init__()
+        self.size = size
+        self.weight = nn.Parameter(torch.empty(before, size * size * after))
+        self.bias = nn.Parameter(torch.full((after,), bias))
+        kaiming(self.weight, before, slope=slope)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, channels, height, width = x.shape
+        pixels = x.permute(0, 2, 3, 1).reshape(-1, channels)
+        blocks = torch.addmm(self.bias.repeat(self.size**2), pixels, self.weight).view(n, height, width, self.size, self.size, -1)
+        return blocks.transpose(2, 3).reshape(n, height * self.size, width * self.size, -1).permute(0, 3, 1, 2)
+
+
 def _padding(kernel: int, stride: int) -> int:
     """So that a size that `stride` divides is divided by it."""
     return (kernel - stride + 1) // 2
 
 
-def _upwards(before: int, after: int, kernel: int, stride: int, *, slope: float = SLOPE) -> nn.ConvTranspose2d:
+def _upwards(before: int, after: int, kernel: int, stride: int, *, slope: float = SLOPE, bias: float = 0.0) -> nn.Module:
     padding = _padding(kernel, stride)
+    if kernel == stride:
+        return BlockUpsampling(before, after, kernel, slope=slope, bias=bias)
     layer = nn.ConvTranspose2d(before, after, kernel, stride, padding, output_padding=stride - kernel + 2 * padding)
     kaiming(layer.weight, before * (kernel / stride) ** 2, slope=slope)
+    nn.init.constant_(layer.get_parameter("bias"), bias)
     return layer
 
 
 def _activated(layer: nn.Module, channels: int, config: ConvOptions) -> list[nn.Module]:
     if config.normalisation == "batch":
-        return [layer, nn.BatchNorm2d(channels), nn.LeakyReLU(SLOPE)]
+        return [layer, nn.BatchNorm2d(channels), nn.LeakyReLU(SLOPE, inplace=True)]
     if config.normalisation == "group":
-        return [layer, nn.GroupNorm(math.gcd(8, channels), channels), nn.LeakyReLU(SLOPE)]
-    return [layer, nn.LeakyReLU(SLOPE)]
+        return [layer, nn.GroupNorm(math.gcd(8, channels), channels), nn.LeakyReLU(SLOPE, inplace=True)]
+    return [layer, nn.LeakyReLU(SLOPE, inplace=True)]

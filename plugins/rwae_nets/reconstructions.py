@@ -43,7 +43,7 @@ class SquaredError(Reconstruction):
         return torch.sigmoid(pre) if self.sigmoid else pre
 
     def forward(self, pre: Tensor, batch: Batch) -> Tensor:
-        return summed((self.mean(pre.to(batch.x.dtype)) - batch.x).square(), batch.mask)
+        return summed(functional.mse_loss(self.mean(pre.to(batch.x.dtype)), batch.x, reduction="none"), batch.mask)
 
 
 @final

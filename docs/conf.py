@@ -26,6 +26,7 @@ html_copy_source = False
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_inherit_docstrings = False
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_custom_sections = ["Shape", "Source", "Arguments"]
 napoleon_use_rtype = False
@@ -33,7 +34,7 @@ napoleon_use_rtype = False
 _CODE = re.compile(r"(`[^`]*`)")
 
 
-def _escape(_app: Any, _what: str, _name: str, _object: object, _options: object, lines: list[str]) -> None:
+def _plain(_app: Any, what: str, _name: str, _object: object, _options: object, lines: list[str]) -> None:
     """Docstrings are plain text with code in single backticks: keep reStructuredText from reading more into them."""
     for i, line in enumerate(lines):
         if not line.lstrip().startswith((">>>", "...")):
@@ -41,8 +42,12 @@ def _escape(_app: Any, _what: str, _name: str, _object: object, _options: object
             parts[::2] = [re.sub(r"([*|])|(_)(?=\W|$)", r"\\\1\2", part) for part in parts[::2]]
             parts[1::2] = [f"`{part}`" for part in parts[1::2]]
             lines[i] = "".join(parts)
+    if what == "module":
+        lines[:] = re.sub(r"(?m)^(\S.*)\n\n(?=    )", r"\1\n\n::\n\n", "\n".join(lines)).split("\n")
+    elif what in ("attribute", "data", "property"):
+        lines.insert(0, "\\")  # shows nothing, but napoleon would take "word: sentence" for a type and its description
 
 
 def setup(app: Any) -> None:
     """Called by Sphinx."""
-    app.connect("autodoc-process-docstring", _escape, priority=100)
+    app.connect("autodoc-process-docstring", _plain, priority=100)

@@ -78,6 +78,7 @@ class ConvFrameEncoder(FrameEncoder):
         for after, (kernel, stride) in zip(config.channels, config.windows, strict=True):
             conv = nn.Conv2d(before, after, kernel, stride, padding=_padding(kernel, stride))
             kaiming(conv.weight, before * kernel**2)
+            nn.init.zeros_(conv.get_parameter("bias"))
             layers += _activated(conv, after, config)
             before = after
         self.convolutions = nn.Sequential(*layers)
@@ -99,6 +100,8 @@ class ConvFrameDecoder(FrameDecoder):
 
     @frozen(kw_only=True)
     class Config(ConvOptions):
+        """As the encoder's, and where the output begins."""
+
         output_bias: float = field(default=0.0, metadata={"help": "initial pre-activation of all pixels; about -3 for dark images"})
 
     def __init__(self, config: Config, spec: Spec) -> None:

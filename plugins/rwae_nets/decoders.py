@@ -24,6 +24,8 @@ class LstmDecoder(Decoder):
 
     @frozen(kw_only=True)
     class Config:
+        """Sizes."""
+
         hidden: int = field(default=256, validator=gt(0), metadata={"help": "units of the first layer and of the LSTM"})
         layers: int = field(default=1, validator=gt(0), metadata={"help": "LSTM layers"})
 
@@ -51,6 +53,8 @@ class FramewiseDecoder(Decoder):
 
     @frozen(kw_only=True)
     class Config:
+        """Sizes."""
+
         hidden: tuple[int, ...] = field(default=(256,), validator=sizes, metadata={"help": "hidden layers of the MLP"})
 
     def __init__(self, config: Config, spec: Spec, frames: FrameDecoder) -> None:

@@ -51,6 +51,8 @@ class AutoregressiveEncoder(SequenceEncoder):
 
     @frozen(kw_only=True)
     class Config(EncoderOptions):
+        """What both encoders can be told, and feedback."""
+
         feedback: bool = field(default=True, metadata={"help": "feed z of the frame before back; false: a plain LSTM, faster"})
 
     def __init__(self, config: Config, spec: Spec, frames: FrameEncoder) -> None:

@@ -53,6 +53,8 @@ class MlpFrameDecoder(FrameDecoder):
 
     @frozen(kw_only=True)
     class Config(MlpOptions):
+        """As the encoder's, and where the output begins."""
+
         output_bias: float = field(default=0.0, metadata={"help": "initial pre-activation of all values; about -3 for dark images"})
 
     def __init__(self, config: Config, spec: Spec) -> None:

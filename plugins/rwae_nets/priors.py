@@ -22,7 +22,7 @@ class StandardNormal(StaticPrior):
 
     @frozen(kw_only=True)
     class Config:
-        pass
+        """No options."""
 
     def __init__(self, config: Config, spec: Spec) -> None:
         super().__init__(config)

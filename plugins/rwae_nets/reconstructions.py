@@ -27,6 +27,8 @@ class SquaredError(Reconstruction):
 
     @frozen(kw_only=True)
     class Config:
+        """The link."""
+
         link: Literal["sigmoid", "identity"] = field(
             default="sigmoid",
             validator=in_(("sigmoid", "identity")),
@@ -62,7 +64,7 @@ class Bernoulli(Reconstruction):
 
     @frozen(kw_only=True)
     class Config:
-        pass
+        """No options."""
 
     def __init__(self, config: Config, spec: Spec) -> None:
         super().__init__(config)

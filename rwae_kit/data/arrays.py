@@ -101,13 +101,15 @@ def _split(clips: Clips, validation: float, test: float, seed: int) -> dict[str,
     if rest < 2:
         raise DataError(f"{clips.info.name}: {n} clips are too few: two to train on and one for each of {sorted(sizes)} are needed")
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    pieces = order.split([rest, *sizes.values()])  # type: ignore[no-untyped-call]
+    pieces = torch.split(order, [rest, *sizes.values()])
     return {split: clips.subset(piece.sort().values) for split, piece in zip(["train", *sizes], pieces, strict=True)}
 
 
 def _read(data: Any, name: str) -> _Given:
-    if isinstance(data, Tensor | np.ndarray):
-        return _Given(frames=torch.as_tensor(data).detach())
+    if isinstance(data, np.ndarray):
+        return _Given(frames=_tensor(np.require(data, requirements=["C", "W"]), name))  # torch warns of arrays it must not write
+    if isinstance(data, Tensor):
+        return _Given(frames=data.detach())
     if isinstance(data, DataLoader):
         return _stack([_item(batch, name) for batch in data], name, torch.cat)
     if isinstance(data, Sequence | Dataset) and isinstance(data, Sized):
@@ -132,8 +134,12 @@ def _item(item: Any, name: str) -> tuple[Tensor, dict[str, Tensor]]:
         labels = {} if len(item) == 1 else item[1] if isinstance(item[1], Mapping) else {"label": item[1]}
     else:
         clip, labels = item, {}
+    return _tensor(clip, name), {str(key): _labels(value, str(key), name) for key, value in labels.items()}
+
+
+def _tensor(clip: Any, name: str) -> Tensor:
     try:
-        return torch.as_tensor(clip).detach(), {str(key): _labels(value, str(key), name) for key, value in labels.items()}
+        return torch.as_tensor(clip).detach()
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{name}: a clip of type {type(clip).__name__} is no tensor: {error}") from error
 
@@ -156,8 +162,8 @@ def _stack(items: list[tuple[Tensor, dict[str, Tensor]]], name: str, join: Any) 
         different = clip.shape[join is torch.cat :] != first.shape[join is torch.cat :]
         if different or clip.dtype != first.dtype:
             raise DataError(
-                f"{name}: item {i} is {clip.dtype} {tuple(clip.shape)}, but item 0 is {first.dtype} {tuple(first.shape)}. All clips "
-                "must have one shape: crop or pad them"
+                f"{name}: item {i} is {clip.dtype} {tuple(clip.shape)}, but item 0 is {first.dtype} {tuple(first.shape)}. All "
+                "clips must have one shape: crop or pad them"
             )
         if set(found) != set(labels):
             raise DataError(f"{name}: item {i} has the labels {sorted(found)}, but item 0 has {sorted(labels)}")

@@ -271,13 +271,13 @@ def _check_groups_and_weights(cls: Any, build: Build) -> None:
     def value(given: Tensors) -> Tensor:
         return _diverge(with_noise(net, 0), given)["value"]
 
-    other = {name: torch.cat([v[:1], v[1:] + 1]) for name, v in given.items()}
+    other = {name: torch.cat([v[:1], 2 * v[1:]]) for name, v in given.items()}
     require(close(value(other)[0], value(given)[0]), cls, "a problem's value depends on the other problems (leading axes)")
     ones = {f"{name}.weight": torch.ones(2, 6, dtype=torch.float64) for name in ("posterior", "prior")}
     require(close(value({**given, **ones}), value(given)), cls, "weights of 1 do not give the value without weights")
     mask = torch.tensor([1.0, 1, 1, 1, 0, 0], dtype=torch.float64)
     masks = {name: mask.expand(2, 6) for name in ones}
-    moved = {name: v + 3 * (1 - mask)[:, None] for name, v in given.items()}
+    moved = {name: v * (4 - 3 * mask)[:, None] for name, v in given.items()}
     require(close(value({**moved, **masks}), value({**given, **masks})), cls, "draws of weight 0 (padding) change the value")
     require(not close(value({**given, **masks}), value(given)), cls, "ignores `weight`; leave draws of weight 0 (padding) out")
     nothing = {name: torch.stack([mask, 0 * mask]) for name in ones}

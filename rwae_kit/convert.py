@@ -150,7 +150,7 @@ def _lines(error: BaseException, where: str, cls: Any) -> list[str]:
         lines = [line for e, at in inside_list for line in _lines(e, f"{where}[{at.index}]", at.type)]
         return lines + [line for e in rest for line in _lines(e, where, cls)]
     if isinstance(error, KeyError):
-        return [f"{where}: {error.args[0]!r} is missing"]
+        return [f"{where.removesuffix(f'.{error.args[0]}')}: {error.args[0]!r} is missing"]
     if isinstance(error, TypeError) and attrs.has(cls):
         return [f"{where}: needs a table of options"]
     if isinstance(error, TypeError | ValueError):

@@ -199,15 +199,20 @@ def merge(values: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
         >>> merge({"a": {"b": 1}}, "a.c", 2)
         {'a': {'b': 1, 'c': 2}}
     """
-    key, _, rest = path.partition(".")
-    if not key:
+    keys = path.split(".")
+    if not all(keys):
         raise RecipeError(f"{path!r}: an option's path is words with dots between, such as penalty.dynamic.mmd.weight")
-    inner = values.get(key, {})
-    if rest and not isinstance(inner, Mapping):
-        inner = {"name": inner} if isinstance(inner, str) else None
-        if inner is None:
-            raise RecipeError(f"{path}: {key!r} is {values[key]!r}, not a table")
-    return {**values, key: merge(inner, rest, value) if rest else value}
+    merged = table = dict(values)
+    for key in keys[:-1]:
+        inner = table.get(key, {})
+        if isinstance(inner, str):
+            inner = {"name": inner}
+        if not isinstance(inner, Mapping):
+            raise RecipeError(f"{path}: {key!r} is {inner!r}, not a table")
+        table[key] = dict(inner)
+        table = table[key]
+    table[keys[-1]] = value
+    return merged
 
 
 def _table(values: Any, where: str) -> Mapping[str, Any]:

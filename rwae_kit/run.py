@@ -21,10 +21,9 @@ from rwae_kit.model import SequenceAutoencoder
 from rwae_kit.recipe import Recipe, merge, read_toml
 from rwae_kit.registry import Registry
 from rwae_kit.report import write_report
-from rwae_kit.training.loop import Outcome
-from rwae_kit.training.loop import train as train_loop
+from rwae_kit.training.config import FREE
+from rwae_kit.training.loop import Outcome, train_loop
 from rwae_kit.training.progress import Reporter, make_reporter
-from rwae_kit.training.resume import FREE
 
 
 @frozen(kw_only=True, eq=False)

@@ -67,7 +67,7 @@ def lstm(fan_in: int, hidden: int, *, layers: int = 1, bidirectional: bool = Fal
 
 
 def run_lstm(layer: nn.LSTM, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Run over the real frames only; padding stands behind them.
+    """Run an LSTM of one layer over the real frames only; padding stands behind them.
 
     Returns the outputs `[b, t, k]` (0 at padding) and `[b, k]`: the forward state after the last real frame, and that of the
     backward direction, if there is one, after the first.
@@ -78,8 +78,7 @@ def run_lstm(layer: nn.LSTM, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Te
         lengths = mask.ne(0).sum(1).clamp(min=1).cpu()
         packed, (state, _) = layer(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False))
         output, _ = pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])
-    directions = 2 if layer.bidirectional else 1
-    return output, state[-directions:].transpose(0, 1).reshape(len(x), -1)
+    return output, state.transpose(0, 1).flatten(1)
 
 
 def full_precision(like: Tensor) -> torch.autocast:

@@ -56,7 +56,7 @@ def _swaps(evaluation: Evaluation, models: Mapping[str, Scores]) -> Table:
     swap = evaluation.model.swap
     judged = {name for row in swap.values() for name in row}
     names = sorted(judged, key=lambda name: (evaluation.kinds[name] == "dynamic", list(evaluation.kinds).index(name)))
-    rows = [[row, *(_share(swap[row], name) for name in names)] for row in ROWS if judged]
+    rows = [[row, *(_share(swap[row], name) for name in names)] for row in ROWS if row in swap and judged]
     rows += [
         [f"{name}: swap", *(_share(s.swap["swap"], factor) for factor in names)]
         for name, s in models.items()

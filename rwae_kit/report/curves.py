@@ -30,7 +30,7 @@ class Chart:
 def charts(records: Sequence[Mapping[str, Any]]) -> list[Chart]:
     """A chart for each loss in the records of `metrics.jsonl`: "training", and "validation" where there is one.
 
-    The scales of the two latents share one chart. Values that are not finite are left out.
+    The scales of the two latents in training share one chart. Values that are not finite are left out.
     """
     found: dict[str, dict[str, Points]] = {}
     for record in records:
@@ -38,7 +38,9 @@ def charts(records: Sequence[Mapping[str, Any]]) -> list[Chart]:
             for name, value in record.get(key, {}).items():
                 title, label = name, curve
                 if name.startswith("scale."):
-                    title, label = "scale of the latents", name.removeprefix("scale.") + (", validation" if key != "parts" else "")
+                    if key == "validation":
+                        continue
+                    title, label = "scale of the latents", name.removeprefix("scale.")
                 if isinstance(value, int | float) and math.isfinite(value):
                     found.setdefault(title, {}).setdefault(label, []).append((float(record["step"]), float(value)))
     return [Chart(title=title, curves=curves) for title, curves in found.items() if any(len(c) > 1 for c in curves.values())]

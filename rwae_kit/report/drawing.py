@@ -24,6 +24,8 @@ GAP = 4
 BREAK = 14
 """Pixels between two frames, and further pixels between two groups of rows."""
 FONT_SIZE = 13
+_SOLID = 80
+"""Least opacity of a pixel that a GIF shows: it knows no half transparency, and thin letters should not lose their ends."""
 
 _SPECTRUM = np.array(
     [
@@ -91,7 +93,7 @@ def grid(
     drawn = [[None if cell is None else enlarged(cell, shown) for cell in row] for row in cells]
     height, width = next(cell for row in drawn for cell in row if cell is not None).shape[:2]
     font = ImageFont.load_default(FONT_SIZE)
-    left = max((int(font.getlength(word)) + 10 for word in rows), default=0)
+    left = max((int(font.getlength(word)) + 14 for word in rows), default=0)
     above = FONT_SIZE + 8 if columns else 0
     across = max(len(row) for row in drawn)
     tops = [above + r * (height + GAP) + BREAK * sum(b <= r for b in breaks) for r in range(len(drawn))]
@@ -113,7 +115,7 @@ def save_animation(frames: Sequence[Image.Image], path: Path, fps: float) -> Non
 
     The format counts time in hundredths of a second; frames that do not change are joined, for the same total time.
     """
-    alpha = [np.asarray(frame)[..., 3] < 128 for frame in frames]
+    alpha = [np.asarray(frame)[..., 3] < _SOLID for frame in frames]
     colours = [frame.convert("RGB") for frame in frames]
     some = colours[:: -(-len(colours) // 24)]
     mosaic = Image.fromarray(np.concatenate([np.asarray(frame) for frame in some]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,13 +23,17 @@ _TYPES = {".png": "image/png", ".gif": "image/gif"}
 
 @frozen(kw_only=True)
 class Picture:
-    """A picture on disk; `moving` is its animation. `alt` says what is to be seen, `caption` what to look for."""
+    """A picture on disk; `moving` is its animation. `alt` says what is to be seen, `caption` what to look for.
+
+    `strips`: the still shows more than a moment of the animation, so the page has both.
+    """
 
     section: str
     still: Path
     alt: str
     caption: str
     moving: Path | None = None
+    strips: bool = False
 
 
 def page(
@@ -133,32 +138,25 @@ def _sections(pictures: Sequence[Picture]) -> dict[str, list[dict[str, Any]]]:
     """Per section its pictures, each with its size and its data as URLs."""
     sections: dict[str, list[dict[str, Any]]] = {}
     for picture in pictures:
-        shown = picture.moving or picture.still
-        with Image.open(shown) as image:
-            width, height = image.size
-        sections.setdefault(picture.section, []).append(
-            {
-                "picture": picture,
-                "strip": None if picture.moving is None or not _is_strip(picture) else _url(picture.still),
-                "src": _url(shown),
-                "still": _url(picture.still),
-                "width": width,
-                "height": height,
-            }
-        )
+        path = picture.moving or picture.still
+        with Image.open(path) as image:
+            shown = {"picture": picture, "width": image.width, "height": image.height, "src": _url(path.read_bytes(), path.suffix)}
+            shown["calm"] = _moment(image) if picture.moving else ""
+        shown["strips"] = _url(picture.still.read_bytes(), ".png") if picture.moving and picture.strips else ""
+        sections.setdefault(picture.section, []).append(shown)
     return sections
 
 
-def _is_strip(picture: Picture) -> bool:
-    """Whether the still tells more than one moment of the animation: it has another form."""
-    if picture.moving is None:
-        return False
-    with Image.open(picture.still) as still, Image.open(picture.moving) as moving:
-        return still.size != moving.size
+def _moment(animation: Image.Image) -> str:
+    """The middle of an animation, for those who asked their system for less motion."""
+    animation.seek(getattr(animation, "n_frames", 1) // 2)
+    file = io.BytesIO()
+    animation.convert("RGBA").save(file, format="PNG", optimize=True)
+    return _url(file.getvalue(), ".png")
 
 
-def _url(path: Path) -> str:
-    return f"data:{_TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+def _url(content: bytes, suffix: str) -> str:
+    return f"data:{_TYPES[suffix]};base64,{base64.b64encode(content).decode()}"
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from attrs import evolve
 
 from rwae_kit.data import Clips
 from rwae_kit.errors import RwaeError
@@ -105,15 +106,15 @@ _MATRIX = (
 )
 _SAMPLES = (
     "Film strips of clips drawn from the priors, with their animation.",
-    "Static and dynamic codes drawn from the priors, as long as the clips of the data.",
+    "Static and dynamic codes drawn from the priors, as long as the clips of the data; below, the first of them frame by frame.",
 )
 _LONG = (
     "Animation of clips drawn from the priors, {t} frames long.",
-    "The same, {t} frames long: the learned prior goes on where the training clips ended.",
+    "Others, {t} frames long: the learned prior goes on where the training clips ended.",
 )
 _TRAVERSAL = (
-    "A table of frames: in each row one feature of a code goes from two standard deviations below its mean to two above.",
-    "The features that vary most, one at a time; all else is kept. Static ones should change looks, dynamic ones motion.",
+    "A table of frames: in each row one feature of a code goes from two standard deviations below its mean to two above it.",
+    "The features that vary most, one at a time, in standard deviations. Static ones should change looks, dynamic ones motion.",
 )
 
 
@@ -132,9 +133,7 @@ def _swaps(model: SequenceAutoencoder, clips: Clips, folder: Path, seed: int) ->
 
 def _samples(model: SequenceAutoencoder, folder: Path, seed: int, long: int) -> list[Picture]:
     fps = model.info.fps
-    strips = sample_pictures(model, 4, seed=seed).still
-    crowd = sample_pictures(model, 12, seed=seed)
-    made = [_save(folder, "samples", "Samples", Moving(still=strips, frames=crowd.frames), *_SAMPLES, fps=fps)]
+    made = [evolve(_save(folder, "samples", "Samples", sample_pictures(model, 12, seed=seed), *_SAMPLES, fps=fps), strips=True)]
     if long > model.info.length:
         alt, caption = (words.format(t=long) for words in _LONG)
         made.append(_save(folder, "samples_long", "Samples", sample_pictures(model, 12, long, seed), alt, caption, fps=fps))

@@ -90,21 +90,26 @@ def matrix_picture(model: SequenceAutoencoder, static_from: Tensor, dynamic_from
     def frame(t: int) -> Image.Image:
         cells: list[list[Pixels | None]] = [[None, *(clip[t] for clip in original[:m])]]
         cells += [[original[m + i][t], *(clip[t] for clip in body[i * m : (i + 1) * m])] for i in range(n)]
-        rows = ["", *["static from"] * n]
-        return grid(cells, rows=rows, columns=["", *["moves as"] * m], breaks=(1,), shown=CELL)
+        rows, columns = [""] * (n + 1), [""] * (m + 1)
+        rows[(n + 1) // 2], columns[(m + 1) // 2] = "static of", "motion of"
+        return grid(cells, rows=rows, columns=columns, breaks=(1,), shown=CELL)
 
     return _moving(frame, original.shape[1])
 
 
-def sample_pictures(model: SequenceAutoencoder, n: int, t: int | None = None, seed: int = 0, across: int = 6) -> Moving:
-    """Clips drawn from the priors; `still` is their film strips, the frames of the animation show all clips at a time."""
+def sample_pictures(model: SequenceAutoencoder, n: int, t: int | None = None, seed: int = 0, strips: int = 4) -> Moving:
+    """Clips drawn from the priors. The animation shows all n at a time, `still` the film strips of the first few.
+
+    A film strip of more than 16 frames is thinned out. Clips of vectors do not move: `still` shows all n.
+    """
     pictures = _pictures(model, model.sample(n, t, seed=seed))
-    if pictures.shape[1] == 1:
-        return Moving(still=_rows_of([clip[0] for clip in pictures], across))
-    strips = pictures[:, :: -(-pictures.shape[1] // 16)]  # at most 16 frames of a long clip
+    times = pictures.shape[1]
+    if times == 1:
+        return Moving(still=_rows_of([clip[0] for clip in pictures]))
+    thinned = pictures[:strips, :: -(-times // 16)]
     return Moving(
-        still=grid([list(clip) for clip in strips]),
-        frames=tuple(_rows_of([clip[t] for clip in pictures], across) for t in range(pictures.shape[1])),
+        still=grid([list(clip) for clip in thinned]),
+        frames=tuple(_rows_of([clip[t] for clip in pictures]) for t in range(times)),
     )
 
 
@@ -125,7 +130,7 @@ def traversal_picture(model: SequenceAutoencoder, x: Tensor, clips: Clips, most:
             rows.append(_pictures(model, model.traverse(x, latent, dim, values)))
             words.append(f"{latent} {dim}")
         breaks.append(len(rows))
-    columns = [f"{2 * (2 * i / (steps - 1) - 1):+.1f} σ" for i in range(steps)]
+    columns = [f"{value:+.1f}" if value else "mean" for value in torch.linspace(-2, 2, steps).tolist()]
 
     def frame(t: int) -> Image.Image:
         cells = [[clip[t] for clip in row] for row in rows]
@@ -151,6 +156,6 @@ def _strips(model: SequenceAutoencoder, clips: Tensor, rows: Sequence[str], grou
     return grid([list(clip) for clip in _pictures(model, clips)], rows=rows, breaks=breaks)
 
 
-def _rows_of(pictures: Sequence[Pixels], across: int) -> Image.Image:
+def _rows_of(pictures: Sequence[Pixels], across: int = 6) -> Image.Image:
     """Pictures in reading order."""
     return grid([list(pictures[start : start + across]) for start in range(0, len(pictures), across)], shown=CELL)

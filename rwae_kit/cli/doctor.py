@@ -1,0 +1,81 @@
+"""`rwk doctor`: what this machine and this installation can do."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rwae_kit import __version__
+from rwae_kit.cli.output import emit, say, show
+from rwae_kit.registry import Registry
+
+_EXTRAS = {"eval": "sklearn", "viz": "matplotlib", "video": "av", "audio": "soundfile", "hdf5": "h5py", "gpu": "triton"}
+
+
+def doctor(json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
+    """Show what this machine and this installation can do."""
+    found = examine()
+    if json:
+        emit(found)
+        return
+    flat = [(key, value if isinstance(value, str) else _words(value)) for key, value in found.items()]
+    show("", ("what", "found"), flat)
+    for extra, present in found["extras"].items():
+        if not present:
+            say(f"extra {extra!r} is not installed: pip install 'rwae-kit[{extra}]'")
+
+
+def examine() -> dict[str, Any]:
+    """What there is, as plain values."""
+    import torch
+
+    from rwae_kit.data import data_root
+
+    registry = Registry.installed()
+    cuda = torch.cuda.is_available()
+    device = torch.cuda.get_device_name() if cuda else ("mps" if torch.backends.mps.is_available() else "cpu")
+    root = data_root()
+    return {
+        "rwae_kit": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": device,
+        "cuda": str(torch.version.cuda or "none"),
+        "threads": torch.get_num_threads(),
+        "cores": len(os.sched_getaffinity(0)) if platform.system() == "Linux" else os.cpu_count(),
+        "bf16": torch.cuda.is_bf16_supported() if cuda else "emulated on most CPUs",
+        "plugins": {e.plugin: f"{e.distribution} {e.version}" for e in registry.entries.values()},
+        "broken": dict(registry.broken),
+        "extras": {extra: importlib.util.find_spec(module) is not None for extra, module in _EXTRAS.items()},
+        "data_root": str(root),
+        "data_root_writable": _writable(root),
+        "stores": sorted(p.parent.name for p in root.glob("*/dataset.json")),
+    }
+
+
+def _writable(folder: Path) -> bool:
+    """Whether files can be made in the folder, or in the nearest one above it that exists."""
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{key} ({inner})" if not isinstance(inner, bool) else f"{key} {'yes' if inner else 'no'}"
+            for key, inner in value.items()
+        )
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)

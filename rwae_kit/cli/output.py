@@ -1,0 +1,39 @@
+"""What commands print: answers on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def note(text: str, label: str = "", style: str = "") -> None:
+    """A line on stderr, never wrapped, so that paths and hints can be copied; `label` ("error") goes before it."""
+    parts = [(f"{label}: ", style)] if label else []
+    Console(stderr=True).print(Text.assemble(*parts, text), soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """A line on stdout, never wrapped."""
+    Console().print(Text(text), soft_wrap=True)
+
+
+def emit(value: Any) -> None:
+    """A value as JSON on stdout."""
+    print(json.dumps(value, indent=2, default=str))
+
+
+def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A table on stdout; numbers to the right, with four digits."""
+    table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="bold")
+    body = [list(row) for row in rows]
+    for place, column in enumerate(columns):
+        numeric = bool(body) and all(isinstance(row[place], int | float) for row in body)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in body:
+        table.add_row(*(Text(f"{cell:.4g}" if isinstance(cell, float) else str(cell)) for cell in row))
+    Console().print(table)

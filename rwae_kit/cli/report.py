@@ -1,0 +1,17 @@
+"""`rwk report`: a run's pictures and page, made anew."""
+
+from __future__ import annotations
+
+from rwae_kit.cli.options import JsonFlag, PluginFiles, find_registry
+from rwae_kit.cli.runs import Device, RunFolder, SplitName, open_data, open_model, wrote
+
+
+def report(
+    run: RunFolder, split: SplitName = "test", device: Device = "auto", plugin: PluginFiles = None, json: JsonFlag = False
+) -> None:
+    """Write pictures/ and report.html; rwk eval before it adds its tables."""
+    from rwae_kit.report import write_report
+
+    registry = find_registry(plugin)
+    model = open_model(run, registry, device)
+    wrote([write_report(run, model, open_data(model, registry).clips(split))], json)

@@ -1,0 +1,36 @@
+"""`rwk sample`: clips drawn from the priors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rwae_kit.cli.options import JsonFlag, PluginFiles, find_registry
+from rwae_kit.cli.runs import Device, RunFolder, check_out, open_model, wrote
+
+
+def sample(
+    run: RunFolder,
+    n: Annotated[int, typer.Option("--n", metavar="N", min=1, help="number of clips")] = 8,
+    length: Annotated[
+        int | None, typer.Option(metavar="T", min=1, help="frames of a clip; without it as many as in the data")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="of the draws")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="without it: in the run's pictures/; a GIF lies beside it")
+    ] = None,
+    device: Device = "auto",
+    plugin: PluginFiles = None,
+    json: JsonFlag = False,
+) -> None:
+    """Draw clips of any length from the priors."""
+    from rwae_kit.report.pictures import sample_pictures
+
+    check_out(out, ".png")
+    model = open_model(run, find_registry(plugin), device)
+    t = model.info.length if length is None else length
+    target = out or run / "pictures" / f"sample-{n}x{t}-seed{seed}.png"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    wrote(sample_pictures(model, n, t, seed).save(target.with_suffix(""), model.info.fps), json)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from rwae_kit import interfaces
+from rwae_kit.latents import Latent
+from rwae_kit.registry import KINDS, Registry
+from rwae_kit.testing import check_component
 
 ROOT = Path(__file__).parents[1]
+GUIDE = (ROOT / "plugins" / "README.md").read_text(encoding="utf-8")
 SMALL = ["data.train_clips=16", "data.validation_clips=4", "data.test_clips=4", "training.batch_size=8", "training.log_every=1"]
 
 
@@ -106,3 +114,23 @@ def flat(record: object, prefix: str = "") -> list[str]:
     if not isinstance(record, dict):
         return [prefix]
     return [key for name, value in record.items() for key in flat(value, f"{prefix}.{name}" if prefix else name)]
+
+
+def test_the_example_of_the_guide_works_as_a_file(tmp_path: Path) -> None:
+    example = re.findall(r"^```python\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)[0]
+    (tmp_path / "energy.py").write_text(example, encoding="utf-8")
+    found = Registry.installed([tmp_path / "energy.py"]).get("divergence", "energy")
+    check_component("divergence", found)
+    near, far = (Latent(sample=torch.linspace(0, 1, 8)[:, None] + shift) for shift in (0.0, 3.0))
+    measured = found(found.Config(), 1)
+    assert measured(near, near) == 0
+    assert measured(near, far) > 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_guides_table_names_the_interfaces_and_arguments_of_every_hook(kind: str) -> None:
+    (row,) = [line.split("|") for line in GUIDE.splitlines() if line.startswith(f"| `{KINDS[kind].hook}` |")]
+    assert set(KINDS[kind].interfaces) <= set(re.findall(r"`(\w+)`", row[2]))
+    if issubclass(getattr(interfaces, next(iter(KINDS[kind].interfaces), ""), object), interfaces.Component):
+        stated = getattr(interfaces, KINDS[kind].interfaces[0]).__doc__
+        assert re.search(r"Built as `(\(.*?\))`", stated).group(1) == row[3].strip(" `")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _DOORS = {
-    "rwae_kit.build": ("build", "from_pretrained", "load", "resolve", "save_pretrained"),
+    "rwae_kit.build": ("from_pretrained", "load", "resolve", "save_pretrained"),
     "rwae_kit.data": ("Clips", "DataInfo", "Factor"),
     "rwae_kit.errors": ("CheckpointError", "DataError", "PluginError", "RecipeError", "RwaeError", "TrainingError", "did_you_mean"),
     "rwae_kit.hookspecs": ("hookimpl",),
@@ -64,7 +64,6 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:  # `as` says that a name is public: type checkers do not read `__all__` when it is computed
     from rwae_kit.build import (
-        build as build,
         from_pretrained as from_pretrained,
         load as load,
         resolve as resolve,

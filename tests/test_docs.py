@@ -66,6 +66,8 @@ def test_a_documented_training_command_is_understood(
 ) -> None:
     (recipe,) = blocks((ROOT / "docs" / "recipes.md").read_text(encoding="utf-8"), "toml")
     (tmp_path / "my.toml").write_text(recipe, encoding="utf-8")
+    guide = (ROOT / "plugins" / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "energy.py").write_text(blocks(guide, "python")[0], encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     words = shlex.split(line)[1:]
     continues = {"--resume", "--init"} & set(words)  # of a run that is not there: its option is looked up instead

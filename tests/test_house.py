@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
+import rwae_kit
+
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "rwae_kit"
 PLUGINS = ROOT / "plugins"
@@ -265,6 +267,11 @@ def test_help_and_lists_import_no_torch(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_name_of_the_front_door_is_a_room_whose_import_would_take_its_place() -> None:
+    assert not [name for name in rwae_kit.__all__ if is_room(name)]
+    assert all(hasattr(rwae_kit, name) for name in rwae_kit.__all__)
 
 
 def test_the_front_door_and_the_plugins_import_no_torch() -> None:

@@ -155,8 +155,8 @@ def _moment(animation: Image.Image) -> str:
     return _url(file.getvalue(), ".png")
 
 
-def _url(content: bytes, suffix: str) -> str:
-    return f"data:{_TYPES[suffix]};base64,{base64.b64encode(content).decode()}"
+def _url(data: bytes, suffix: str) -> str:
+    return f"data:{_TYPES[suffix]};base64,{base64.b64encode(data).decode()}"
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:

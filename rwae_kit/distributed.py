@@ -101,6 +101,15 @@ def any_rank(flag: bool) -> bool:
     return bool(raised.item())
 
 
+def agreed(number: int) -> int:
+    """Rank 0's number: a decision that all ranks must take alike."""
+    if world_size() == 1:
+        return number
+    chosen = torch.tensor([number], device=collective_device())
+    dist.broadcast(chosen, src=0)
+    return int(chosen.item())
+
+
 def collective_device() -> torch.device:
     """Where a tensor must lie to be sent: nccl reads only the GPU's memory."""
     return torch.device("cuda", torch.cuda.current_device()) if _active() and dist.get_backend() == "nccl" else torch.device("cpu")

@@ -45,8 +45,8 @@ class Batches:
 
 
 def permutation(n: int, seed: int, epoch: int) -> Tensor:
-    """The order of an epoch. NumPy mixes both numbers; torch's CPU generator would read only 32 bits of a seed."""
-    return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(n))
+    """The order of an epoch. NumPy mixes both numbers whole; torch's CPU generator reads only 32 bits of a seed."""
+    return torch.from_numpy(np.random.default_rng((epoch, seed)).permutation(n))
 
 
 def in_order(clips: Clips, batch_size: int, device: torch.device, limit: int) -> Iterator[Batch]:

@@ -95,10 +95,11 @@ class _Loop:
         self.batches = Batches(clips, self.course, config.seed, model.device)
         self.validation = None if validation is None else resident(validation, model.device)
         self.running, self.progress, self.warned = Running(), Progress(), set[str]()
+        self.saved = -1
 
     def begin(self, resume: bool, trackers: Sequence[Tracker]) -> Outcome | None:
         """Fresh, or from the latest checkpoint; an outcome if there is nothing left to do."""
-        model, found = self.learner.model, checkpoint.latest(self.folder, self.reporter.warn)
+        model, found = self.learner.model, self._latest()
         if found is not None and not resume:
             raise TrainingError(
                 f"{self.folder}: there is a run already (checkpoint {found.name}). Resume it (--resume), or choose another folder"
@@ -119,9 +120,15 @@ class _Loop:
         self.records = Records(self.folder, trackers, self.reporter.warn, keep=self.progress.records)
         return None
 
+    def _latest(self) -> Path | None:
+        """The newest sound checkpoint, as the first rank sees it: it may have been writing until now."""
+        found = checkpoint.latest(self.folder, self.reporter.warn) if distributed.is_main() else None
+        step = distributed.agreed(-1 if found is None else int(found.name.removeprefix("step-")))
+        return None if step < 0 else checkpoint.step_folder(self.folder, step)
+
     def run(self, max_minutes: float | None) -> Outcome:
         """Step until the end, a signal, or the time is up."""
-        start = self.began = time.monotonic() - self.progress.seconds
+        self.began = time.monotonic() - self.progress.seconds
         deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
         clips = self.config.batch_size * self.course.batches_per_step
         self.reporter.begin(self.course.steps, self.progress.step, clips)
@@ -137,7 +144,6 @@ class _Loop:
         finally:
             self.reporter.end()
             self.records.close()
-            self.progress.seconds = time.monotonic() - start
 
     def _step(self) -> None:
         progress, course, config = self.progress, self.course, self.config
@@ -191,14 +197,26 @@ class _Loop:
 
     def _save(self) -> None:
         self._finite_means()
+        self._check_weights()
         self.progress.seconds = time.monotonic() - self.began
+        self.records.sync()
         save_state(self.folder, self.learner, self.running, self.progress, self.course, self.info)
+        self.saved = self.progress.step
         if self.validation is None:
             self._write_model()
 
+    def _check_weights(self) -> None:
+        """A finite loss may have had a gradient that is not: what is kept must be good."""
+        weights = [p for group in self.learner.groups.values() for p in group.parameters]
+        if not bool(torch.stack([p.detach().isfinite().all() for p in weights]).all()):
+            raise TrainingError(
+                f"step {self.progress.step}: weights are not finite, though the losses were: a gradient was not. Lower the "
+                f"learning rates (training.GROUP.learning_rate), or set training.clip_gradient. {self._kept()}"
+            )
+
     def _stop(self, why: Literal["time", "signal"], name: str) -> Outcome:
         """Keep everything. When the time is up there is still time for a last validation; it is no part of what is resumed."""
-        if not checkpoint.step_folder(self.folder, self.progress.step).exists():
+        if self.saved != self.progress.step:
             self._save()
         if why == "time" and self.validation is not None:
             self._validate(self.validation)

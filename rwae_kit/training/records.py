@@ -8,6 +8,7 @@ over the steps since the last such line) or `validation` (losses by name, at ful
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,9 @@ class Records:
         if self._writes:
             path = run / "metrics.jsonl"
             lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-            path.write_bytes(b"".join(lines[:keep]))
+            self.count = min(keep, len(lines))
             self._file = path.open("a", encoding="utf-8")
+            self._file.truncate(sum(len(line) for line in lines[:keep]))
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Write a record. A tracker that raises is switched off with a warning."""
@@ -42,6 +44,11 @@ class Records:
             self._file.flush()
         for tracker in list(self._trackers):
             self._guard(tracker, lambda t: t.log(record))
+
+    def sync(self) -> None:
+        """Have what was written on the disk, so that a checkpoint's number of lines holds after a loss of power."""
+        if self._writes:
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file and the trackers."""

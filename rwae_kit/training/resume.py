@@ -80,7 +80,8 @@ def restore_state(folder: Path, learner: Learner, course: Course, info: DataInfo
     remarks = []
     device = learner.model.device
     if meta["noise_device"] == device.type:
-        learner.model.noise.restore(training["noise"][distributed.rank()], device)
+        # cloned: set_state of a view into a larger tensor crashes (torch 2.13, CPU)
+        learner.model.noise.restore(training["noise"][distributed.rank()].clone(), device)
     else:
         remarks.append(
             f"the run was on {meta['noise_device']} and goes on on {device.type}: its noise begins anew, so it is not step-exact"

@@ -42,10 +42,11 @@ def test_only_the_mlp_probe_reads_an_exclusive_or():
 
 
 def test_a_constant_code_gives_the_most_frequent_class_and_one_class_is_no_error():
-    labels, test_labels = np.array([0, 1, 1, 1]), np.array([0, 1, 1, 2])
-    rounding = np.array([[1e3], [1e3], [1e3 + 1e-4], [1e3]])
-    assert probe_accuracy("linear", rounding, labels, rounding, test_labels) == 0.5
-    assert probe_accuracy("mlp", rounding, np.ones(4, int), rounding, test_labels) == 0.5
+    labels, test_labels = np.array([0, 0, 1, 1, 1] * 20), np.array([0, 1, 1, 2])
+    for rounding in (0.0, 1e-4):
+        codes, test = (1e3 + rounding * one[:, None] for one in (labels, test_labels))
+        assert probe_accuracy("linear", codes, labels, test, test_labels) == 0.5
+        assert probe_accuracy("mlp", codes, np.ones(100, int), test, test_labels) == 0.5
 
 
 def test_the_same_seed_gives_the_same_accuracy_and_leaves_the_global_state_alone():

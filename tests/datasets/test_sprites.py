@@ -19,15 +19,15 @@ TRAIN, TEST = [0, 1295, 437, 77], [1000, 5]
 
 @pytest.fixture(scope="module")
 def sheets(tmp_path_factory):
-    """A source folder with coarse random layers, opaque in places, some of them palette images."""
+    """A source folder with coarse random layers, opaque in places, some of them palette images; blocks are no multiple of 4."""
     folder = tmp_path_factory.mktemp("sheets")
     generator = np.random.default_rng(0)
     for k, name in enumerate(NAMES):
-        coarse = generator.integers(0, 256, (84, 52, 4), dtype=np.uint8)
+        coarse = generator.integers(0, 256, (97, 61, 4), dtype=np.uint8)
         coarse[..., 3] = 255 * (coarse[..., 3] > 128)
         image = Image.fromarray(coarse).resize(SHEET, Image.Resampling.NEAREST)
         (folder / name).parent.mkdir(exist_ok=True)
-        (image.quantize(64) if k % 5 == 0 else image).save(folder / f"{name}.png", compress_level=1)
+        (image.quantize(64) if k % 12 == 0 else image).save(folder / f"{name}.png", compress_level=1)
     return folder
 
 

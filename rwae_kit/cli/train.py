@@ -80,6 +80,9 @@ def train(
     init: Annotated[
         Path | None, typer.Option(metavar="RUN", help="start from another run's weights", rich_help_panel=_PLACE)
     ] = None,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="pictures and report.html at the end", rich_help_panel=_PLACE)
+    ] = True,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print the complete recipe and train nothing", rich_help_panel=_PLACE)
     ] = False,
@@ -191,22 +194,23 @@ def _run(recipe: Recipe, registry: Registry, given: Mapping[str, Any]) -> None:
         device=given["device"],
         registry=registry,
         reporter=make_reporter(quiet=given["quiet"]),
+        report=given["report"],
     )
     if distributed.is_main():
-        _conclude(run, given["json"])
+        _conclude(run, given["json"], given["report"])
 
 
-def _conclude(run: Run, json: bool) -> None:
+def _conclude(run: Run, json: bool, report: bool) -> None:
     """Say how it ended, where to look and what to do next."""
     from rwae_kit.convert import unstructure
 
     if json:
-        emit({"folder": str(run.folder), "report": str(run.folder / "report.html"), **unstructure(run.outcome)})
+        emit({"folder": str(run.folder), **unstructure(run.outcome)})
         return
     outcome, folder = run.outcome, run.folder
     best = "" if outcome.best is None else f", lowest validation loss {outcome.best:.4g}"
     say(f"{folder}: {_ENDS[outcome.stopped]} after {outcome.step} steps, {outcome.epoch} epochs{best}")
-    say(f"look at: {folder / 'report.html'}")
+    say(f"look at: {folder / 'report.html'}" if report else f"report:  rwk report {folder}")
     if outcome.stopped == "finished":
         say(f"next:    rwk eval {folder}  |  rwk swap {folder}  |  rwk sample {folder} --length 100  |  rwk traverse {folder}")
     else:

@@ -31,7 +31,7 @@ SMALL = {
     "--epochs": "1",
     "--device": "cpu",
 }
-TINY = [*(word for pair in SMALL.items() for word in pair), "--quiet"]
+TINY = [*(word for pair in SMALL.items() for word in pair), "--no-report", "--quiet"]
 
 
 class Answer(NamedTuple):

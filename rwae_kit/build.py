@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +60,7 @@ def build(recipe: Recipe, registry: Registry, info: DataInfo) -> tuple[SequenceA
         RecipeError, PluginError: a part that is unknown or does not fit.
     """
     recipe = resolve(recipe, registry)
-    with torch.random.fork_rng():
-        torch.manual_seed(recipe.training.seed)
+    with _seeded(recipe.training.seed):
         model = _model(recipe, registry, info)
         penalties = [_penalty(entry, registry, model.spec) for entry in recipe.penalties]
         objective = Objective(penalties, [_term(entry, registry, model.spec) for entry in recipe.terms])
@@ -98,13 +99,22 @@ def from_pretrained(folder: Path | str, *, registry: Registry | None = None, dev
                 f"{folder}: its {part['kind'].replace('_', ' ')} {part['name']!r} comes from {part['distribution']} "
                 f"{part['version']}, which is not installed: pip install '{part['distribution']}=={part['version']}'"
             )
-    model = _model(Recipe.from_dict(recipe, f"{folder}/model.json"), registry, info)
+    with _seeded(0):
+        model = _model(Recipe.from_dict(recipe, f"{folder}/model.json"), registry, info)
     checkpoint.restore(model, state, str(folder))
     return model.to(device).eval()
 
 
 load = from_pretrained
 """A run's model: `from_pretrained` on a run folder."""
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Fresh weights follow from the seed alone, and the global random state is as before afterwards."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
 
 
 def _model(recipe: Recipe, registry: Registry, info: DataInfo) -> SequenceAutoencoder:

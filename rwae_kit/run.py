@@ -13,10 +13,12 @@ from typing import Any
 import torch
 from attrs import frozen
 
-from rwae_kit import __version__, checkpoint, distributed
+from rwae_kit import __version__, checkpoint, distributed, evaluation
 from rwae_kit.build import GIVEN, build, from_pretrained, open_dataset, resolve
 from rwae_kit.data import Clips, clips_from
-from rwae_kit.errors import CheckpointError, RecipeError, RwaeError
+from rwae_kit.errors import CheckpointError, DataError, RecipeError, RwaeError
+from rwae_kit.evaluation import Evaluation
+from rwae_kit.interfaces import JudgedDataset, SequenceDataset
 from rwae_kit.model import SequenceAutoencoder
 from rwae_kit.recipe import Recipe, merge, read_toml
 from rwae_kit.registry import Registry
@@ -84,7 +86,7 @@ def train(
             model.to(target),
             objective,
             clips["train"],
-            clips.get("validation"),
+            _enough(clips.get("validation"), reporter),
             plan.training,
             folder,
             resume=resume,
@@ -98,6 +100,66 @@ def train(
     finally:
         distributed.stop()
     return Run(folder=folder, model=best, outcome=outcome)
+
+
+def evaluate(
+    model: SequenceAutoencoder,
+    data: Mapping[str, Clips] | None = None,
+    *,
+    split: str = "test",
+    untrained: bool = True,
+    seed: int = 0,
+    registry: Registry | None = None,
+) -> Evaluation:
+    """Score a model on held-out clips, beside the same model untrained; with a judge where its data set has one.
+
+    Args:
+        model: as `train` or `load` gave it.
+        data: clips by split ("train" and `split`); None opens the data set that the model was trained on.
+        split: where the scores are taken; probes are fitted on "train".
+        untrained: score the model with fresh weights too: what the architecture reaches without learning.
+        seed: of pairs, probes and draws.
+        registry: what is registered; None for all installed plugins.
+
+    Raises:
+        DataError: the data came from Python and are not given, or are not those that the model was trained on.
+    """
+    registry = registry or Registry.installed()
+    recipe = Recipe.from_dict(model.origin["recipe"])
+    judge = None
+    if data is None:
+        dataset = dataset_of(model, registry)
+        data = {name: dataset.clips(name) for name in {"train", split}}
+        judge = dataset.judge() if isinstance(dataset, JudgedDataset) else None
+    fresh = build(recipe, registry, model.info)[0].to(model.device).eval() if untrained else None
+    return evaluation.evaluate(
+        model,
+        {"train": data["train"], "test": data[split]},
+        judge=judge,
+        untrained=fresh,
+        metrics={name: registry.get("metric", name)() for name in registry.names("metric")},
+        seed=seed,
+    )
+
+
+def dataset_of(model: SequenceAutoencoder, registry: Registry) -> SequenceDataset:
+    """The data set that a model was trained on.
+
+    Raises:
+        DataError: the data were passed from Python, or the data set has changed since.
+    """
+    recipe = Recipe.from_dict(model.origin["recipe"])
+    if recipe.data.name == GIVEN:
+        raise DataError(
+            "this model was trained on data that were passed from Python: pass them again (rwae_kit.evaluate(model, data))"
+        )
+    dataset = open_dataset(recipe, registry)
+    if (now := dataset.info().hash) != model.info.hash:
+        raise DataError(
+            f"{recipe.data.name}: the data are not those that the model was trained on (sha256 {now[:12]}..., then "
+            f"{model.info.hash[:12]}...). Build them again from the same source, or train anew"
+        )
+    return dataset
 
 
 def compose(
@@ -173,6 +235,14 @@ def _splits(plan: Recipe, data: Any, registry: Registry) -> Mapping[str, Clips]:
             raise RwaeError(f"data: clips for 'train' are missing; given: {', '.join(data)}")
         return dict(data)
     return clips_from(data)
+
+
+def _enough(validation: Clips | None, reporter: Reporter) -> Clips | None:
+    """Penalties compare draws, so a validation of fewer than two clips says nothing."""
+    if validation is not None and len(validation) < 2:
+        reporter.warn("the validation split has a single clip: there is no validation, and the last model is kept")
+        return None
+    return validation
 
 
 def _write_plan(folder: Path, plan: Recipe, device: torch.device, resume: bool) -> None:

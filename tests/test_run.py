@@ -1,0 +1,182 @@
+"""From Python: train, load, evaluate, resume, begin from other weights; no TOML, no command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import rwae_kit
+from rwae_kit import CheckpointError, DataError, RecipeError, Registry, RwaeError
+from rwae_kit.run import choose_device, compose, next_folder, saved_recipe, train
+from rwae_kit.training.progress import Reporter
+
+
+class Listening(Reporter):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def warn(self, text: str) -> None:
+        self.said.append(f"warning: {text}")
+
+
+def clips(n: int = 40) -> torch.Tensor:
+    return torch.rand(n, 3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def quiet(tiny: dict[str, Any], data: Any, out: Path, **options: Any) -> rwae_kit.Run:
+    return train(tiny, data, out=out, reporter=Reporter(), report=False, **options)
+
+
+def test_a_tensor_trains_to_a_run_folder_whose_model_loads_and_samples(tiny: dict[str, Any], tmp_path: Path) -> None:
+    run = quiet(tiny, clips(), tmp_path / "run")
+    assert (run.outcome.stopped, run.outcome.epoch) == ("finished", 2)
+    assert {p.name for p in run.folder.iterdir()} >= {
+        "recipe.toml",
+        "environment.json",
+        "metrics.jsonl",
+        "model.safetensors",
+        "model.json",
+        "checkpoints",
+    }
+    model = rwae_kit.load(run.folder)
+    assert model.sample(2, 7).shape == (2, 7, 1, 16, 16)
+    assert torch.equal(model.reconstruct(clips(3)), run.model.reconstruct(clips(3)))
+    assert json.loads((run.folder / "environment.json").read_text())["rwae_kit"] == rwae_kit.__version__
+
+
+def test_the_global_random_state_does_not_matter_and_is_left_alone(tiny: dict[str, Any], tmp_path: Path) -> None:
+    one = quiet(tiny, clips(), tmp_path / "one").model.state_dict()
+    torch.rand(5)
+    before = torch.get_rng_state()
+    two = quiet(tiny, clips(), tmp_path / "two").model.state_dict()
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tiny: dict[str, Any], tmp_path: Path) -> None:
+    whole = quiet(tiny, clips(), tmp_path / "whole", options={"training.epochs": 4})
+    quiet(tiny, clips(), tmp_path / "parts", options={"training.epochs": 2})
+    listening = Listening()
+    parts = train(
+        tiny, clips(), out=tmp_path / "parts", resume=True, options={"training.epochs": 4}, reporter=listening, report=False
+    )
+    assert any("resumed" in text for text in listening.said)
+    one, two = whole.model.state_dict(), parts.model.state_dict()
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_what_may_not_change_on_resume_is_listed(tiny: dict[str, Any], tmp_path: Path) -> None:
+    quiet(tiny, clips(), tmp_path / "run")
+    with pytest.raises(RecipeError, match=r"cannot resume: prior.hidden was 8, is 9; training.batch_size was 8, is 4.*--init"):
+        quiet(tiny, clips(), tmp_path / "run", resume=True, options={"prior.hidden": 9, "training.batch_size": 4})
+
+
+def test_a_folder_with_a_run_is_not_trained_over(tiny: dict[str, Any], tmp_path: Path) -> None:
+    quiet(tiny, clips(), tmp_path / "run")
+    with pytest.raises(CheckpointError, match=r"there is a run already. Resume it"):
+        quiet(tiny, clips(), tmp_path / "run")
+    with pytest.raises(CheckpointError, match=r"this is no run folder"):
+        quiet(tiny, clips(), tmp_path / "nothing", resume=True)
+
+
+def test_weights_of_another_run_begin_a_new_one(tiny: dict[str, Any], tmp_path: Path) -> None:
+    first = quiet(tiny, clips(), tmp_path / "first")
+    listening = Listening()
+    slow = {f"training.{group}.learning_rate": 1e-12 for group in ("encoder", "decoder", "prior", "critic")}
+    second = train(
+        tiny, clips(), out=tmp_path / "second", init=first.folder, options=slow, reporter=listening, report=False
+    )
+    assert any("tensors loaded" in text for text in listening.said)
+    torch.testing.assert_close(second.model.reconstruct(clips(2)), first.model.reconstruct(clips(2)), rtol=1e-4, atol=1e-5)
+
+
+def test_time_that_is_up_stops_cleanly_with_a_checkpoint(tiny: dict[str, Any], tmp_path: Path) -> None:
+    run = quiet(tiny, clips(), tmp_path / "run", max_minutes=1e-9)
+    assert (run.outcome.stopped, run.outcome.step) == ("time", 1)
+    assert (run.folder / "model.safetensors").is_file()
+    again = quiet(tiny, clips(), tmp_path / "run", resume=True)
+    assert again.outcome.stopped == "finished"
+
+
+def test_labels_that_come_with_the_data_are_probed_by_evaluate(tiny: dict[str, Any], tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    from rwae_kit.data import clips_from
+
+    labels = torch.arange(60) % 2
+    x = clips(60) * 0.3 + 0.5 * labels[:, None, None, None, None]
+    data = clips_from(x, factors={"bright": labels})
+    run = quiet(tiny, data, tmp_path / "run")
+    found = rwae_kit.evaluate(run.model, data)
+    assert found.untrained is not None
+    best = max(s.accuracy for s in found.model.probes if s.factor == "bright" and s.code == "static" and s.probe == "linear")
+    assert best > 0.9
+    with pytest.raises(DataError, match="passed from Python"):
+        rwae_kit.evaluate(run.model)
+
+
+def test_a_model_is_not_judged_on_data_that_changed_since(tiny: dict[str, Any], tmp_path: Path) -> None:
+    run = quiet(tiny, clips(), tmp_path / "run")
+    run.model.origin["recipe"]["data"] = {"name": "moving_shapes"}
+    with pytest.raises(DataError, match=r"moving_shapes: the data are not those that the model was trained on"):
+        rwae_kit.evaluate(run.model)
+
+
+def test_a_validation_split_of_one_clip_is_left_out_and_said(tiny: dict[str, Any], tmp_path: Path) -> None:
+    listening = Listening()
+    run = train(tiny, clips(11), out=tmp_path / "run", reporter=listening, report=False)
+    assert run.outcome.best is None
+    assert any("single clip" in text for text in listening.said)
+
+
+def test_options_go_over_the_recipe_and_later_ones_win() -> None:
+    registry = Registry.installed()
+    recipe = compose("quickstart", {"latents.static": 5, "training.epochs": 3, "prior": "gru"}, registry)
+    assert (recipe.latents.static, recipe.training.epochs, recipe.prior.name) == (5, 3, "gru")
+    assert compose(recipe, {}, registry) == recipe
+    assert compose(recipe.to_dict(), {}, registry, given=True).data.name == "given"
+    with pytest.raises(RecipeError, match=r"training: unknown key 'epoch'. Did you mean 'epochs'\?"):
+        compose("quickstart", {"training.epoch": 3}, registry)
+
+
+def test_the_recipe_of_a_run_is_complete_and_read_back(tiny: dict[str, Any], tmp_path: Path) -> None:
+    run = quiet(tiny, clips(), tmp_path / "run")
+    recipe = saved_recipe(run.folder)
+    assert recipe.encoder.options["log_var"] == -2.0
+    assert recipe.to_dict() == run.model.origin["recipe"]
+
+
+def test_run_folders_are_numbered(tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = compose(tiny, {}, Registry.installed())
+    assert next_folder(recipe) == Path("runs/moving_shapes-1")
+    (tmp_path / "runs" / "moving_shapes-1").mkdir(parents=True)
+    assert next_folder(recipe) == Path("runs/moving_shapes-2")
+
+
+@pytest.mark.parametrize(("name", "message"), [("gpu", "is no device"), ("xla", "not supported"), ("meta", "not supported")])
+def test_a_device_that_is_none_is_refused(name: str, message: str) -> None:
+    with pytest.raises(RwaeError, match=message):
+        choose_device(name)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="about a machine without CUDA")
+def test_cuda_without_cuda_is_refused() -> None:
+    with pytest.raises(RwaeError, match=r"'cuda:3', but this machine has 0 CUDA devices"):
+        choose_device("cuda:3")
+    assert choose_device("auto").type in ("cpu", "mps")
+
+
+def test_given_splits_need_a_train_split(tiny: dict[str, Any], tmp_path: Path) -> None:
+    from rwae_kit.data import clips_from
+
+    data = clips_from(clips())
+    del data["train"]
+    with pytest.raises(RwaeError, match="clips for 'train' are missing"):
+        quiet(tiny, data, tmp_path / "run")

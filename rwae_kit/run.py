@@ -15,7 +15,7 @@ from attrs import frozen
 
 from rwae_kit import __version__, checkpoint, distributed, evaluation
 from rwae_kit.build import GIVEN, build, from_pretrained, open_dataset, resolve
-from rwae_kit.data import Clips, clips_from
+from rwae_kit.data import Clips, check_finite, clips_from
 from rwae_kit.errors import CheckpointError, DataError, RecipeError, RwaeError
 from rwae_kit.evaluation import Evaluation
 from rwae_kit.interfaces import JudgedDataset, SequenceDataset
@@ -78,10 +78,10 @@ def train(
         clips = _splits(plan, data, registry)
         model, objective = build(plan, registry, clips["train"].info)
         reporter = reporter or make_reporter()
+        if init is not None:  # before the folder is made: a wrong `init` leaves no half-begun run behind
+            reporter.say(f"{init}: {checkpoint.load_weights(model, Path(init))}")
         if distributed.is_main():
             _write_plan(folder, plan, target, resume)
-        if init is not None:
-            reporter.say(f"{init}: {checkpoint.load_weights(model, Path(init))}")
         outcome = train_loop(
             model.to(target),
             objective,
@@ -229,12 +229,16 @@ def choose_device(name: str) -> torch.device:
 def _splits(plan: Recipe, data: Any, registry: Registry) -> Mapping[str, Clips]:
     if data is None:
         dataset = open_dataset(plan, registry)
-        return {split: dataset.clips(split) for split in ("train", "validation")}
-    if isinstance(data, Mapping) and all(isinstance(split, Clips) for split in data.values()):
+        splits = {split: dataset.clips(split) for split in ("train", "validation")}
+    elif isinstance(data, Mapping) and all(isinstance(split, Clips) for split in data.values()):
         if "train" not in data:
             raise RwaeError(f"data: clips for 'train' are missing; given: {', '.join(data)}")
-        return dict(data)
-    return clips_from(data)
+        splits = dict(data)
+    else:
+        return clips_from(data)
+    for split, clips in splits.items():
+        check_finite(clips.frames, f"{clips.info.name}, split {split!r}")
+    return splits
 
 
 def _enough(validation: Clips | None, reporter: Reporter) -> Clips | None:

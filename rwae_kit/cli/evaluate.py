@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json as json_text
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from rwae_kit.cli.options import JsonFlag, PluginFiles, find_registry
 from rwae_kit.cli.output import emit, say, show
-from rwae_kit.cli.runs import Device, RunFolder, SplitName, open_data, open_model
-
-if TYPE_CHECKING:
-    from rwae_kit.model import SequenceAutoencoder
-    from rwae_kit.registry import Registry
+from rwae_kit.cli.runs import Device, RunFolder, SplitName, open_model
 
 
 def evaluate(
@@ -27,19 +23,11 @@ def evaluate(
 ) -> None:
     """Score a run on held-out clips; also writes evaluation.json into it."""
     from rwae_kit import evaluation
-    from rwae_kit.interfaces import JudgedDataset
+    from rwae_kit.run import evaluate as evaluate_model
 
     registry = find_registry(plugin)
     model = open_model(run, registry, device)
-    dataset = open_data(model, registry)
-    found = evaluation.evaluate(
-        model,
-        {"train": dataset.clips("train"), "test": dataset.clips(split)},
-        judge=dataset.judge() if isinstance(dataset, JudgedDataset) else None,
-        untrained=_untrained(model, registry) if untrained else None,
-        metrics={name: registry.get("metric", name)() for name in registry.names("metric")},
-        seed=seed,
-    )
+    found = evaluate_model(model, split=split, untrained=untrained, seed=seed, registry=registry)
     file = run / "evaluation.json"
     file.write_text(json_text.dumps(found.to_dict(), indent=2), encoding="utf-8")
     if json:
@@ -49,12 +37,3 @@ def evaluate(
         show(table.title, table.headers, table.rows)
         say("")
     say(f"{file}: written. rwk report {run} shows it beside the pictures")
-
-
-def _untrained(model: SequenceAutoencoder, registry: Registry) -> SequenceAutoencoder:
-    """The same model as it was before training."""
-    from rwae_kit.build import build
-    from rwae_kit.recipe import Recipe
-
-    fresh, _ = build(Recipe.from_dict(model.origin["recipe"]), registry, model.info)
-    return fresh.to(model.device).eval()

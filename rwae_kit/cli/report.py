@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rwae_kit.cli.options import JsonFlag, PluginFiles, find_registry
-from rwae_kit.cli.runs import Device, RunFolder, SplitName, open_data, open_model, wrote
+from rwae_kit.cli.runs import Device, RunFolder, SplitName, open_clips, open_model, wrote
 
 
 def report(
@@ -14,4 +14,4 @@ def report(
 
     registry = find_registry(plugin)
     model = open_model(run, registry, device)
-    wrote([write_report(run, model, open_data(model, registry).clips(split))], json)
+    wrote([write_report(run, model, open_clips(model, registry, split))], json)

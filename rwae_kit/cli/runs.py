@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rwae_kit.data import Clips
-    from rwae_kit.interfaces import SequenceDataset
     from rwae_kit.model import SequenceAutoencoder
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="a run folder, as rwk train wrote it")]
@@ -32,21 +31,11 @@ def open_model(run: Path, registry: Registry, device: str) -> SequenceAutoencode
     return load(run, registry=registry, device=str(choose_device(device)))
 
 
-def open_data(model: SequenceAutoencoder, registry: Registry) -> SequenceDataset:
-    """The data set that the model was trained on.
+def open_clips(model: SequenceAutoencoder, registry: Registry, split: str) -> Clips:
+    """Clips of the data set that the model was trained on."""
+    from rwae_kit.run import dataset_of
 
-    Raises:
-        DataError: the data was handed over in Python, so only Python has it.
-    """
-    from rwae_kit.build import GIVEN, open_dataset
-    from rwae_kit.recipe import Recipe
-
-    recipe = Recipe.from_dict(model.origin["recipe"])
-    if recipe.data.name == GIVEN:
-        raise DataError(
-            "this run was trained on data that was passed in Python, which the command line has not got: use rwae_kit.load(run)"
-        )
-    return open_dataset(recipe, registry)
+    return dataset_of(model, registry).clips(split)
 
 
 def pick(clips: Clips, places: list[int]) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rwae_kit.cli.options import JsonFlag, PluginFiles, find_registry
-from rwae_kit.cli.runs import Device, RunFolder, SplitName, check_out, open_data, open_model, pick, wrote
+from rwae_kit.cli.runs import Device, RunFolder, SplitName, check_out, open_clips, open_model, pick, wrote
 
 
 def swap(
@@ -28,7 +28,7 @@ def swap(
     check_out(out, ".png")
     registry = find_registry(plugin)
     model = open_model(run, registry, device)
-    held_out = open_data(model, registry).clips(split)
+    held_out = open_clips(model, registry, split)
     i, j = clips or choose(held_out, 2).tolist()
     a, b = pick(held_out, [i, j])
     target = out or run / "pictures" / f"swap-{i}-{j}.png"

@@ -24,13 +24,14 @@ from rwae_kit.cli.options import (
     scan,
     select,
 )
-from rwae_kit.cli.output import emit, say
+from rwae_kit.cli.output import emit, note, say
 from rwae_kit.errors import RecipeError
 from rwae_kit.recipe import Recipe, merge, parse_value
 from rwae_kit.registry import Registry
 
 if TYPE_CHECKING:
     from rwae_kit.run import Run
+    from rwae_kit.training.progress import Reporter
 
 SETTINGS: Mapping[str, Any] = {
     "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
@@ -87,7 +88,7 @@ def train(
         bool, typer.Option("--dry-run", help="print the complete recipe and train nothing", rich_help_panel=_PLACE)
     ] = False,
     json: JsonFlag = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="no progress", rich_help_panel=_PLACE)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress, warnings only", rich_help_panel=_PLACE)] = False,
 ) -> None:
     """Train a model. Without options: R-WAE(MMD) on moving shapes, in a few minutes."""
 
@@ -193,11 +194,23 @@ def _run(recipe: Recipe, registry: Registry, given: Mapping[str, Any]) -> None:
         max_minutes=given["max_minutes"],
         device=given["device"],
         registry=registry,
-        reporter=make_reporter(quiet=given["quiet"]),
+        reporter=_warnings() if given["quiet"] else make_reporter(),
         report=given["report"],
     )
     if distributed.is_main():
         _conclude(run, given["json"], given["report"])
+
+
+def _warnings() -> Reporter:
+    """No progress, but what a user has to know."""
+    from rwae_kit import distributed
+    from rwae_kit.training.progress import Reporter
+
+    class Warnings(Reporter):
+        def warn(self, text: str) -> None:
+            note(text, "warning", "yellow")
+
+    return Warnings() if distributed.is_main() else Reporter()
 
 
 def _conclude(run: Run, json: bool, report: bool) -> None:

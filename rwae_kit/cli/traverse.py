@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from rwae_kit.cli.options import JsonFlag, PluginFiles, find_registry
-from rwae_kit.cli.runs import Device, RunFolder, SplitName, check_out, open_data, open_model, pick, wrote
+from rwae_kit.cli.runs import Device, RunFolder, SplitName, check_out, open_clips, open_model, pick, wrote
 from rwae_kit.errors import RwaeError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def traverse(
     check_out(out, ".png")
     registry = find_registry(plugin)
     model = open_model(run, registry, device)
-    held_out = open_data(model, registry).clips(split)
+    held_out = open_clips(model, registry, split)
     mean, std = _spread(model, held_out, latent)
     if dim is not None and not 0 <= dim < len(std):
         raise RwaeError(f"--dim {dim}: the {latent} latent has features 0..{len(std) - 1}")

@@ -1,6 +1,6 @@
 """Clips, their splits and their stores. No data set lives here: those are plugins."""
 
-from rwae_kit.data.arrays import clips_from
+from rwae_kit.data.arrays import check_finite, clips_from
 from rwae_kit.data.clips import Clips, DataInfo, Factor
 from rwae_kit.data.store import Store, StoreWriter, data_root, new_store, open_store, write_store
 
@@ -10,6 +10,7 @@ __all__ = [
     "Factor",
     "Store",
     "StoreWriter",
+    "check_finite",
     "clips_from",
     "data_root",
     "new_store",

@@ -186,7 +186,13 @@ def _checked(frames: Tensor, name: str) -> Tensor:
     if not frames.is_floating_point():
         raise DataError(f"{name}: clips of type {frames.dtype} have no known range. Give uint8 (0..255) or floats")
     frames = frames.float()
-    for start in range(0, len(frames), _CHUNK):
+    check_finite(frames, name)
+    return frames
+
+
+def check_finite(frames: Tensor, name: str) -> None:
+    """Raise `DataError` at the first value of the clips `[n, t, *frame]` that is not finite; bytes always are."""
+    for start in range(0, len(frames) if frames.is_floating_point() else 0, _CHUNK):
         wrong = ~torch.isfinite(frames[start : start + _CHUNK])
         if bool(wrong.any()):
             place = wrong.nonzero()[0].tolist()
@@ -194,7 +200,6 @@ def _checked(frames: Tensor, name: str) -> Tensor:
             value = float(frames[tuple(place)])
             where = f"clip {place[0]}, frame {place[1]}, at {tuple(place[2:])}"
             raise DataError(f"{name}: {where} is {value}. All values must be finite")
-    return frames
 
 
 def _value_range(frames: Tensor, wanted: tuple[float, float] | None, name: str) -> tuple[float, float]:

@@ -98,5 +98,5 @@ def test_a_run_on_data_from_python_says_that_only_python_has_them(rwk: Rwk, tmp_
     options = {"training.epochs": 1, "training.batch_size": 8}
     rwae_kit.train(data=clips, out=tmp_path / "run", options=options, device="cpu", report=False)
     found = rwk("swap", tmp_path / "run")
-    assert (found.status, "passed in Python" in found.err) == (2, True)
+    assert (found.status, "passed from Python" in found.err) == (2, True)
     assert rwk("sample", tmp_path / "run", "--n", "1").status == 0

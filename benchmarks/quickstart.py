@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import csv
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +24,16 @@ def row(scores: Scores) -> dict[str, float]:
     leaks = scores.leaks()
     return {
         **{f"swap {factor}": scores.swap["swap"][factor] for factor in FACTORS},
-        "explained variance": scores.reconstruction.explained_variance,
+        "explained variance": scores.reconstruction.explained,
         **{f"leak {factor}": leaks[factor] for factor in FACTORS},
     }
 
 
 def one_seed(seed: int, options: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
-    start = time.monotonic()
     run = train("quickstart", options={**options, "training.seed": seed}, out=folder / f"seed-{seed}")
-    minutes = (time.monotonic() - start) / 60
     found = evaluate(run.model)
     assert found.untrained is not None
-    about = {"seed": seed, "steps": run.outcome.step, "minutes": round(minutes, 2)}
+    about = {"seed": seed, "steps": run.outcome.step}
     return [{**about, "model": "trained", **row(found.model)}, {**about, "model": "untrained", **row(found.untrained)}]
 
 

@@ -28,9 +28,8 @@ from __future__ import annotations
 import torch
 from attrs import field, frozen
 from attrs.validators import ge
-from torch import Tensor
-
 from rwae_kit import Divergence, Latent
+from torch import Tensor
 
 
 class {cls}(Divergence):
@@ -73,9 +72,8 @@ from __future__ import annotations
 import torch
 from attrs import field, frozen
 from attrs.validators import gt
-from torch import Tensor, nn
-
 from rwae_kit import DynamicPrior, Latent, Spec
+from torch import Tensor, nn
 
 
 class {cls}(DynamicPrior):

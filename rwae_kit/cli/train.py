@@ -179,9 +179,7 @@ def _train(choice: Choice, flags: Mapping[str, str], words: Sequence[str], **giv
 
 
 def _run(recipe: Recipe, registry: Registry, given: Mapping[str, Any]) -> None:
-    from rwae_kit import distributed
     from rwae_kit.run import train as run_training
-    from rwae_kit.training.progress import make_reporter
 
     out, resume = given["out"], given["resume"]
     if out is None and resume is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -194,10 +192,10 @@ def _run(recipe: Recipe, registry: Registry, given: Mapping[str, Any]) -> None:
         max_minutes=given["max_minutes"],
         device=given["device"],
         registry=registry,
-        reporter=_warnings() if given["quiet"] else make_reporter(),
+        reporter=_warnings() if given["quiet"] else None,
         report=given["report"],
     )
-    if distributed.is_main():
+    if os.environ.get("RANK", "0") == "0":  # by now the processes have parted
         _conclude(run, given["json"], given["report"])
 
 
@@ -208,9 +206,10 @@ def _warnings() -> Reporter:
 
     class Warnings(Reporter):
         def warn(self, text: str) -> None:
-            note(text, "warning", "yellow")
+            if distributed.is_main():
+                note(text, "warning", "yellow")
 
-    return Warnings() if distributed.is_main() else Reporter()
+    return Warnings()
 
 
 def _conclude(run: Run, json: bool, report: bool) -> None:

@@ -9,11 +9,14 @@ import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import rwae_kit.run
 from rwae_kit import Recipe, Registry, resolve
+from rwae_kit.training.loop import Outcome
 
 Rwk = Callable[..., Any]
 
@@ -157,6 +160,17 @@ def test_one_of_several_processes_does_not_choose_a_folder(rwk: Rwk, monkeypatch
     monkeypatch.setenv("WORLD_SIZE", "2")
     found = rwk("train", "--device", "cpu")
     assert (found.status, "--out is needed" in found.err) == (2, True)
+
+
+@pytest.mark.parametrize(("rank", "speaks"), [("0", True), ("1", False)])
+def test_of_several_processes_the_first_speaks(rwk: Rwk, monkeypatch: pytest.MonkeyPatch, rank: str, speaks: bool) -> None:
+    outcome = Outcome(step=3, epoch=1, best=None, stopped="time")
+    monkeypatch.setattr(rwae_kit.run, "train", lambda *_, **__: SimpleNamespace(folder=Path("there"), outcome=outcome))
+    monkeypatch.setenv("RANK", rank)
+    found = rwk("train", "--out", "there", "--device", "cpu")
+    assert (found.status, found.err) == (0, "")
+    assert ("there: stopped by --max-minutes after 3 steps, 1 epochs" in found.out) is speaks
+    assert bool(found.out) is speaks
 
 
 def test_a_terminated_training_leaves_with_0_and_says_how_to_go_on(tiny_words: list[str], tmp_path: Path) -> None:

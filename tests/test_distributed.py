@@ -41,7 +41,11 @@ def two_ranks(tmp_path_factory) -> Path:
         )
         for rank in range(2)
     ]
-    said = [process.communicate(timeout=120)[1] for process in processes]
+    try:
+        said = [process.communicate(timeout=300)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
     return folder
 

@@ -67,8 +67,9 @@ def train_loop(
     """
     loop = _Loop(model, objective, clips, validation, config, folder, reporter or Reporter())
     with loop.explained():
-        done = loop.begin(resume, trackers)
-        return done or loop.run(max_minutes)
+        outcome = loop.begin(resume, trackers) or loop.run(max_minutes)
+        distributed.agreed(0)  # no rank returns before the first one has written the files
+        return outcome
 
 
 class _Loop:

@@ -14,7 +14,8 @@ from typing import Any
 from rwae_kit import evaluate, train
 from rwae_kit.evaluation import Scores
 from rwae_kit.recipe import parse_value
-from rwae_kit.run import choose_device, surroundings
+from rwae_kit.run import choose_device
+from rwae_kit.run_folder import surroundings
 
 FACTORS = ("shape", "size", "colour", "motion")
 

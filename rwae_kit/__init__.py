@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 _DOORS = {
     "rwae_kit.build": ("from_pretrained", "load", "resolve", "save_pretrained"),
-    "rwae_kit.data": ("Clips", "DataInfo", "Factor"),
+    "rwae_kit.data": ("Clips", "DataInfo", "Factor", "clips_from"),
     "rwae_kit.errors": ("CheckpointError", "DataError", "PluginError", "RecipeError", "RwaeError", "TrainingError", "did_you_mean"),
     "rwae_kit.hookspecs": ("hookimpl",),
     "rwae_kit.interfaces": (
@@ -69,7 +69,7 @@ if TYPE_CHECKING:  # `as` says that a name is public: type checkers do not read 
         resolve as resolve,
         save_pretrained as save_pretrained,
     )
-    from rwae_kit.data import Clips as Clips, DataInfo as DataInfo, Factor as Factor
+    from rwae_kit.data import Clips as Clips, DataInfo as DataInfo, Factor as Factor, clips_from as clips_from
     from rwae_kit.errors import (
         CheckpointError as CheckpointError,
         DataError as DataError,

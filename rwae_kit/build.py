@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -92,17 +92,25 @@ def from_pretrained(folder: Path | str, *, registry: Registry | None = None, dev
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{Path(folder) / 'model.json'}: {error} is missing: not written by this program") from error
     registry = registry or Registry.installed()
-    for part in parts:
-        needed = part["kind"] not in ("divergence", "term")
-        if needed and (part["kind"], part["name"]) not in registry.entries:
-            raise PluginError(
-                f"{folder}: its {part['kind'].replace('_', ' ')} {part['name']!r} comes from {part['distribution']} "
-                f"{part['version']}, which is not installed: pip install '{part['distribution']}=={part['version']}'"
-            )
+    require([part for part in parts if part["kind"] not in ("divergence", "term", "dataset")], registry, str(folder))
     with _seeded(0):
         model = _model(Recipe.from_dict(recipe, f"{folder}/model.json"), registry, info)
     checkpoint.restore(model, state, str(folder))
     return model.to(device).eval()
+
+
+def require(parts: Iterable[Mapping[str, str]], registry: Registry, where: str) -> None:
+    """Check that the parts that a saved model names are registered.
+
+    Raises:
+        PluginError: one is not; says which distribution has it.
+    """
+    for part in parts:
+        if (part["kind"], part["name"]) not in registry.entries:
+            raise PluginError(
+                f"{where}: its {part['kind'].replace('_', ' ')} {part['name']!r} comes from {part['distribution']} "
+                f"{part['version']}, which is not installed: pip install '{part['distribution']}=={part['version']}'"
+            )
 
 
 load = from_pretrained
@@ -204,6 +212,7 @@ def _whose(recipe: Recipe, registry: Registry) -> list[dict[str, str]]:
         *(("divergence", e.part) for e in recipe.penalties),
         *(("term", e.part) for e in recipe.terms),
         *([("action_encoder", recipe.action)] if recipe.action else []),
+        *([("dataset", recipe.data)] if recipe.data.name != GIVEN else []),
     ]
     entries = [registry.entries[kind, part.name] for kind, part in used if (kind, part.name) in registry.entries]
     return [{"kind": e.kind, "name": e.name, "distribution": e.distribution, "version": e.version} for e in entries]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -86,6 +87,10 @@ _converter.register_structure_hook_func(lambda kind: _origin(kind) is tuple, _st
 _converter.register_structure_hook_func(lambda kind: _origin(kind) is Literal, _structure_literal)
 
 
+_REFUSED = re.compile(r"'(?P<name>\w+)' must (?P<rule>be .*): (?P<value>.*)$")
+"""What the validators of attrs say."""
+
+
 def structure(values: Mapping[str, Any], cls: type[T], where: str) -> T:
     """Make an attrs object from plain values.
 
@@ -154,5 +159,8 @@ def _lines(error: BaseException, where: str, cls: Any) -> list[str]:
     if isinstance(error, TypeError) and attrs.has(cls):
         return [f"{where}: needs a table of options"]
     if isinstance(error, TypeError | ValueError):
-        return [f"{where}: {error.args[0] if error.args else error}"]
+        told = str(error.args[0] if error.args else error)
+        if found := _REFUSED.match(told):
+            return [f"{where}.{found['name']}: must {found['rule']}, not {found['value']}"]
+        return [f"{where}: {told}"]
     return [f"{where}: {format_exception(error, cls)}"]

@@ -53,7 +53,7 @@ class Noise:
     def restore(self, state: Tensor, device: torch.device | str = "cpu") -> None:
         """Continue from a state that `state` gave on the same kind of device."""
         generator = torch.Generator(device)
-        generator.set_state(state.cpu())
+        generator.set_state(state.cpu().clone())  # a view into a larger tensor crashes torch 2.13
         self._generator = generator
 
     def _on(self, device: torch.device) -> torch.Generator:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import platform
-import sys
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from attrs import frozen
 
-from rwae_kit import __version__, checkpoint, distributed, evaluation
-from rwae_kit.build import GIVEN, build, from_pretrained, open_dataset, resolve
+from rwae_kit import checkpoint, distributed, evaluation
+from rwae_kit.build import GIVEN, build, from_pretrained, open_dataset, require, resolve
 from rwae_kit.data import Clips, check_finite, clips_from
-from rwae_kit.errors import CheckpointError, DataError, RecipeError, RwaeError
+from rwae_kit.errors import DataError, RwaeError
 from rwae_kit.evaluation import Evaluation
 from rwae_kit.interfaces import JudgedDataset, SequenceDataset
 from rwae_kit.model import SequenceAutoencoder
 from rwae_kit.recipe import Recipe, merge, read_toml
 from rwae_kit.registry import Registry
 from rwae_kit.report import write_report
-from rwae_kit.training.config import FREE
+from rwae_kit.run_folder import begin, next_folder
 from rwae_kit.training.loop import Outcome, train_loop
 from rwae_kit.training.progress import Reporter, make_reporter
 
@@ -81,7 +77,7 @@ def train(
         if init is not None:  # before the folder is made: a wrong `init` leaves no half-begun run behind
             reporter.say(f"{init}: {checkpoint.load_weights(model, Path(init))}")
         if distributed.is_main():
-            _write_plan(folder, plan, target, resume)
+            begin(folder, plan, target, resume=resume)
         outcome = train_loop(
             model.to(target),
             objective,
@@ -96,7 +92,7 @@ def train(
         )
         best = from_pretrained(folder, registry=registry, device=str(target))
         if report and distributed.is_main():
-            write_report(folder, best, clips.get("validation", clips["train"]))
+            write_report(folder, best, clips.get("validation", clips["train"]), warnings=outcome.warnings)
     finally:
         distributed.stop()
     return Run(folder=folder, model=best, outcome=outcome)
@@ -153,6 +149,7 @@ def dataset_of(model: SequenceAutoencoder, registry: Registry) -> SequenceDatase
         raise DataError(
             "this model was trained on data that were passed from Python: pass them again (rwae_kit.evaluate(model, data))"
         )
+    require([part for part in model.origin["parts"] if part["kind"] == "dataset"], registry, recipe.data.name)
     dataset = open_dataset(recipe, registry)
     if (now := dataset.info().hash) != model.info.hash:
         raise DataError(
@@ -183,23 +180,6 @@ def compose(
     for path, value in options.items():
         values = merge(values, path, value)
     return Recipe.from_dict(values, where)
-
-
-def saved_recipe(folder: Path | str) -> Recipe:
-    """The recipe of a run folder, as it was resolved when the run began.
-
-    Raises:
-        CheckpointError: not a run folder.
-    """
-    file = Path(folder) / "recipe.toml"
-    if not file.is_file():
-        raise CheckpointError(f"{folder}: no recipe.toml: this is no run folder")
-    return Recipe.from_dict(read_toml(file), str(file))
-
-
-def next_folder(recipe: Recipe) -> Path:
-    """The first of `runs/DATA-1`, `runs/DATA-2`, ... that does not exist."""
-    return next(path for k in range(1, sys.maxsize) if not (path := Path("runs") / f"{recipe.data.name}-{k}").exists())
 
 
 def choose_device(name: str) -> torch.device:
@@ -247,52 +227,3 @@ def _enough(validation: Clips | None, reporter: Reporter) -> Clips | None:
         reporter.warn("the validation split has a single clip: there is no validation, and the last model is kept")
         return None
     return validation
-
-
-def _write_plan(folder: Path, plan: Recipe, device: torch.device, resume: bool) -> None:
-    """The resolved recipe and the surroundings, before training begins."""
-    if resume:
-        _check_same(saved_recipe(folder), plan, folder)
-    elif (folder / "recipe.toml").exists():
-        raise CheckpointError(f"{folder}: there is a run already. Resume it (--resume {folder}), or choose another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        checkpoint.replace_file(folder / "recipe.toml", plan.to_toml().encode())
-        checkpoint.replace_file(folder / "environment.json", json.dumps(surroundings(device), indent=1).encode())
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be written: {error.strerror or error}") from error
-
-
-def _check_same(old: Recipe, new: Recipe, folder: Path) -> None:
-    """Resuming may change how long and how often, nothing else."""
-    before, after = _flat(old.to_dict()), _flat(new.to_dict())
-    free = {f"training.{name}" for name in FREE}
-    changed = [path for path in {**before, **after} if before.get(path) != after.get(path) and path not in free]
-    if changed:
-        listed = "; ".join(f"{path} was {before.get(path)!r}, is {after.get(path)!r}" for path in changed)
-        raise RecipeError(
-            f"{folder}: cannot resume: {listed}. Only {', '.join(sorted(free))} may change. To go on from these weights with other "
-            f"options, begin a new run with --init {folder}"
-        )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return found
-
-
-def surroundings(device: torch.device) -> dict[str, Any]:
-    """What a run depended on besides its recipe: versions, machine, threads."""
-    packages = ("numpy", "attrs", "cattrs", "einops", "safetensors")
-    return {
-        "rwae_kit": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        **{name: version(name) for name in packages},
-        "system": f"{platform.system()} {platform.machine()}",
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
-        "threads": torch.get_num_threads(),
-        "processes": distributed.world_size(),
-    }

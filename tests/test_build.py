@@ -113,7 +113,7 @@ def test_a_continuous_penalty_on_the_action_latent_is_refused(tiny: dict[str, An
 
 def test_an_action_latent_goes_through_encode_decode_swap_and_sample(tiny: dict[str, Any]) -> None:
     tiny["latents"]["action"], tiny["action"] = 3, "soft"
-    model, objective = build(Recipe.from_dict(tiny), with_actions(), INFO)
+    model, _ = build(Recipe.from_dict(tiny), with_actions(), INFO)
     x, y = torch.rand(2, 4, 1, 16, 16), torch.rand(2, 4, 1, 16, 16)
     posterior = model.encode(y)
     assert posterior.action is not None

@@ -40,7 +40,7 @@ class Outer:
         ({"sizes": [1, "x"]}, "needs a whole number, not 'x'"),
         ({"bounds": [1.0]}, "here.bounds: needs 2 entries, not [1.0]"),
         ({"limit": "high"}, "here.limit: needs a number, not 'high'"),
-        ({"inner": {"rate": -1.0}}, "here.inner: 'rate' must be > 0"),
+        ({"inner": {"rate": -1.0}}, "here.inner.rate: must be > 0, not -1.0"),
         ({"inner": {"rat": 1.0}}, "here.inner: unknown key 'rat'. Did you mean 'rate'?"),
         ({"inner": 3}, "here.inner: needs a table of options"),
         ({"cuont": 3}, "here: unknown key 'cuont'. Did you mean 'count'?"),

@@ -114,7 +114,8 @@ def test_the_library_example_of_the_readme_runs(tmp_path: Path) -> None:
 
 def test_the_examples_of_the_library_page_run(tmp_path: Path) -> None:
     before = (
-        "import torch, rwae_kit\nclips = torch.rand(64, 4, 3, 32, 32)\nx, y, index = clips[:2], clips[2:4], torch.arange(4)\n"
+        "import torch, rwae_kit\nclips, labels = torch.rand(64, 4, 3, 32, 32), torch.arange(64) % 2\n"
+        "x, y, index = clips[:2], clips[2:4], torch.arange(4)\n"
         "info = rwae_kit.DataInfo(name='mine', frame=(3, 32, 32), length=4)\nsplit = rwae_kit.Clips(info=info, frames=clips)\n"
     )
     first, *rest = blocks((ROOT / "docs" / "library.md").read_text(encoding="utf-8"), "python")

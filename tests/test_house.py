@@ -40,7 +40,8 @@ MAY_IMPORT = {
     "report": "model data latents evaluation",  # it shows the tables of an evaluation
     "testing": "interfaces latents noise objective data convert registry?",
     "build": "recipe convert registry interfaces model objective checkpoint data evaluation",
-    "run": "build recipe registry training data evaluation report model objective checkpoint distributed interfaces",
+    "run_folder": "recipe training.config checkpoint distributed",
+    "run": "run_folder build recipe registry training data evaluation report model objective checkpoint distributed interfaces",
     "cli": "*",
     "front door": "*",
     "plugins": "kernels data",

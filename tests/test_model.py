@@ -97,7 +97,7 @@ def test_clips_that_the_model_cannot_read_are_refused(model: SequenceAutoencoder
 
 
 def test_wrong_requests_are_refused_in_words(model: SequenceAutoencoder) -> None:
-    with pytest.raises(RwaeError, match="decode: static has 5 features, the model's static latent has 3"):
+    with pytest.raises(RwaeError, match=r"decode: static has 5 features, the model's static latent has 3"):
         model.decode(torch.zeros(1, 5), torch.zeros(1, 4, 2))
     with pytest.raises(RwaeError, match="the model has 0 actions"):
         model.decode(torch.zeros(1, 3), torch.zeros(1, 4, 2), torch.zeros(1, 6))
@@ -105,7 +105,7 @@ def test_wrong_requests_are_refused_in_words(model: SequenceAutoencoder) -> None
         model.swap(clips(2), clips(3))
     with pytest.raises(RwaeError, match="sample: needs at least one clip"):
         model.sample(0)
-    with pytest.raises(RwaeError, match="features 0..2, not 3"):
+    with pytest.raises(RwaeError, match=r"features 0\.\.2, not 3"):
         model.traverse(clips(1)[0], "static", 3, [0.0])
     with pytest.raises(RwaeError, match="'static' or 'dynamic'"):
         model.traverse(clips(1)[0], "statik", 0, [0.0])

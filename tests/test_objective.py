@@ -117,7 +117,8 @@ def test_a_divergence_on_the_dynamic_latent_is_one_problem_a_time_step(model: Se
     assert posterior.sample.shape == prior.sample.shape == (4, 5, 2)
     assert torch.equal(posterior.sample[1], encoded.posterior.dynamic.sample[:, 1])
     by_time = [
-        (encoded.posterior.dynamic.sample[:, t].mean(0) - encoded.prior.dynamic.sample[:, t].mean(0)).square().sum() for t in range(4)
+        (encoded.posterior.dynamic.sample[:, t].mean(0) - encoded.prior.dynamic.sample[:, t].mean(0)).square().sum()
+        for t in range(4)
     ]
     torch.testing.assert_close(losses.parts["penalty.dynamic.gap"], torch.stack(by_time).sum().detach())
 

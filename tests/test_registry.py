@@ -54,7 +54,9 @@ def test_a_name_of_another_kind_is_said_to_be_one() -> None:
 
 
 def test_a_name_that_is_taken_is_refused_with_both_owners() -> None:
-    with pytest.raises(PluginError, match=r"divergence 'mmd' is registered twice: by 'rwae_mmd' \(rwae-kit\) and by 'other' \(other-dist\)"):
+    with pytest.raises(
+        PluginError, match=r"divergence 'mmd' is registered twice: by 'rwae_mmd' \(rwae-kit\) and by 'other' \(other-dist\)"
+    ):
         Registry.installed().with_plugin(plugin(rwae_divergences={"mmd": "x:Y"}), name="other", distribution="other-dist")
 
 
@@ -86,8 +88,12 @@ def test_a_class_that_leaves_something_abstract_is_refused() -> None:
 
 
 def test_an_implementation_that_does_not_import_is_named_with_its_distribution() -> None:
-    found = Registry().with_plugin(plugin(rwae_priors={"gone": "no_such_module:Prior"}), name="gone", distribution="gone-dist", version="3.1")
-    with pytest.raises(PluginError, match=r"plugin 'gone' \(gone-dist 3.1\): cannot load 'no_such_module:Prior': ModuleNotFoundError"):
+    found = Registry().with_plugin(
+        plugin(rwae_priors={"gone": "no_such_module:Prior"}), name="gone", distribution="gone-dist", version="3.1"
+    )
+    with pytest.raises(
+        PluginError, match=r"plugin 'gone' \(gone-dist 3.1\): cannot load 'no_such_module:Prior': ModuleNotFoundError"
+    ):
         found.get("prior", "gone")
 
 
@@ -102,9 +108,7 @@ def test_a_plugin_that_fails_to_import_is_kept_aside_and_named_when_it_is_missed
 
 def test_a_plugin_file_is_loaded_by_its_path_and_a_bad_one_named(tmp_path: Path) -> None:
     file = tmp_path / "extra.py"
-    file.write_text(
-        "from rwae_kit import hookimpl\n@hookimpl\ndef rwae_divergences():\n    return {'extra': 'rwae_mmd.mmd:MMD'}\n"
-    )
+    file.write_text("from rwae_kit import hookimpl\n@hookimpl\ndef rwae_divergences():\n    return {'extra': 'rwae_mmd.mmd:MMD'}\n")
     assert Registry.installed([file]).find("divergence", "extra").distribution == str(file)
     file.write_text("1 / 0\n")
     with pytest.raises(PluginError, match=r"extra.py: ZeroDivisionError"):

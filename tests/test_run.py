@@ -11,7 +11,8 @@ import torch
 
 import rwae_kit
 from rwae_kit import CheckpointError, DataError, RecipeError, Registry, RwaeError
-from rwae_kit.run import choose_device, compose, next_folder, saved_recipe, train
+from rwae_kit.run import choose_device, compose, train
+from rwae_kit.run_folder import next_folder, saved_recipe
 from rwae_kit.training.progress import Reporter
 
 
@@ -90,9 +91,7 @@ def test_weights_of_another_run_begin_a_new_one(tiny: dict[str, Any], tmp_path: 
     first = quiet(tiny, clips(), tmp_path / "first")
     listening = Listening()
     slow = {f"training.{group}.learning_rate": 1e-12 for group in ("encoder", "decoder", "prior", "critic")}
-    second = train(
-        tiny, clips(), out=tmp_path / "second", init=first.folder, options=slow, reporter=listening, report=False
-    )
+    second = train(tiny, clips(), out=tmp_path / "second", init=first.folder, options=slow, reporter=listening, report=False)
     assert any("tensors loaded" in text for text in listening.said)
     torch.testing.assert_close(second.model.reconstruct(clips(2)), first.model.reconstruct(clips(2)), rtol=1e-4, atol=1e-5)
 

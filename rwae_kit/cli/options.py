@@ -124,7 +124,7 @@ def base_values(choice: Choice, registry: Registry) -> dict[str, Any]:
         RwaeError: there is none, or it cannot be read.
     """
     if choice.resume is not None:
-        from rwae_kit.run import saved_recipe
+        from rwae_kit.run_folder import saved_recipe
 
         return saved_recipe(choice.resume).to_dict()
     return read_toml(registry.recipe_file(choice.recipe or "quickstart"))

@@ -248,7 +248,7 @@ def _print_recipe(recipe: Recipe, registry: Registry, json: bool) -> None:
 def _launch(recipe: Recipe, registry: Registry, words: Sequence[str], given: Mapping[str, Any]) -> None:
     """Become torchrun, which runs the same command in several processes and passes signals on."""
     from rwae_kit.build import resolve
-    from rwae_kit.run import next_folder
+    from rwae_kit.run_folder import next_folder
 
     plan = resolve(recipe, registry)  # a mistake is told once, here, not by every process
     folder = [] if given["out"] or given["resume"] else ["--out", str(next_folder(plan))]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import torch
 from attrs import frozen
@@ -32,14 +32,19 @@ if TYPE_CHECKING:
     from rwae_kit.objective import Objective
 
 
+STEADY: Final = 0.5
+"""Adam's beta1 up to which alternating steps of encoder and decoder were seen to work (benchmarks/alternating.py)."""
+
+
 @frozen(kw_only=True)
 class Outcome:
-    """How training ended: steps and epochs done, the lowest validation loss (None without one), and why it stopped."""
+    """How training ended: steps and epochs done, the lowest validation loss (None without one), why, and what it warned of."""
 
     step: int
     epoch: int
     best: float | None
     stopped: Literal["finished", "time", "signal"]
+    warnings: tuple[str, ...] = ()
 
 
 def train_loop(
@@ -95,7 +100,7 @@ class _Loop:
         self.learner = Learner(model=model, objective=objective, groups=make_groups(model, objective, config), config=config)
         self.batches = Batches(clips, self.course, config.seed, model.device)
         self.validation = None if validation is None else resident(validation, model.device)
-        self.running, self.progress, self.warned = Running(), Progress(), set[str]()
+        self.running, self.progress, self.warned = Running(), Progress(), dict[str, str]()
         self.saved = -1
 
     def begin(self, resume: bool, trackers: Sequence[Tracker]) -> Outcome | None:
@@ -117,6 +122,13 @@ class _Loop:
         if self.progress.step >= self.course.steps:
             self.reporter.say(f"{self.folder}: all {self.config.epochs} epochs are done. To go on, give more (training.epochs)")
             return self._outcome("finished")
+        beta1 = max(self.config.encoder.beta1, self.config.decoder.beta1)
+        if self.config.schedule == "alternating" and beta1 > STEADY:
+            self._warn(
+                "beta1",
+                f"training.encoder.beta1 or training.decoder.beta1 is {beta1:g}: under the alternating schedule so much momentum "
+                f"makes encoder and decoder overshoot each other, and latents collapse. Take {STEADY:g} (R-WAE App. G) or less",
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         self.records = Records(self.folder, trackers, self.reporter.warn, keep=self.progress.records)
         return None
@@ -168,10 +180,13 @@ class _Loop:
         rates = {name: group.settings.learning_rate * factor for name, group in self.learner.groups.items() if group.parameters}
         self._record({"lr": rates, "parts": means})
         for text in self.learner.objective.warnings(means):
-            about = text.split(" ")[0]
-            if about not in self.warned:
-                self.warned.add(about)
-                self.reporter.warn(f"step {self.progress.step}: {text}")
+            self._warn(text.split(" ")[0], f"step {self.progress.step}: {text}")
+
+    def _warn(self, about: str, text: str) -> None:
+        """Warn, once for each thing that there is to warn about."""
+        if about not in self.warned:
+            self.warned[about] = text
+            self.reporter.warn(text)
 
     def _finite_means(self) -> dict[str, float]:
         means = self.running.means()
@@ -243,7 +258,13 @@ class _Loop:
 
     def _outcome(self, stopped: Literal["finished", "time", "signal"]) -> Outcome:
         step = self.progress.step
-        return Outcome(step=step, epoch=self.course.epoch(step), best=self.progress.best, stopped=stopped)
+        return Outcome(
+            step=step,
+            epoch=self.course.epoch(step),
+            best=self.progress.best,
+            stopped=stopped,
+            warnings=tuple(self.warned.values()),
+        )
 
     def _kept(self) -> str:
         """Where the last good checkpoint is."""

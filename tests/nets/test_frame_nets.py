@@ -125,7 +125,7 @@ def test_signals_neither_die_nor_explode_at_the_start(make, frame, options):
         ((3, 32, 32), {"channels": [4, 8, 8]}, r"'strides' has 2 entries, 'channels' 3"),
         ((3, 32, 32), {"channels": [4], "strides": [4], "kernels": [3]}, "kernel 3 does not fit stride 4"),
         ((3, 32, 32), {"channels": [4], "strides": [1], "kernels": [4]}, "kernel 4 does not fit stride 1"),
-        ((3, 32, 32), {"channels": []}, r"'channels' must be one or more numbers above 0: \[\]"),
+        ((3, 32, 32), {"channels": []}, r"channels: must be one or more numbers above 0, not \[\]"),
         ((3, 32, 32), {"features": 0}, "features"),
         ((3, 32, 32), {"normalisation": "bach"}, "batch"),
     ],

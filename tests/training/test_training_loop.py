@@ -372,9 +372,19 @@ def test_what_the_objective_warns_of_is_reported_once(tmp_path, monkeypatch):
     model, objective = toy_model()
     reporter = Collector()
     monkeypatch.setattr(objective, "warnings", lambda parts: [f"scale.static is {parts['scale.static']}: it runs away"])
-    train_loop(model, objective, toy_clips(), None, toy_config(), tmp_path, reporter=reporter)
+    outcome = train_loop(model, objective, toy_clips(), None, toy_config(), tmp_path, reporter=reporter)
     assert len(reporter.warned) == 1
     assert "step 4: scale.static" in reporter.warned[0]
+    assert outcome.warnings == tuple(reporter.warned)
+
+
+@pytest.mark.parametrize(("schedule", "beta1", "warned"), [("alternating", 0.9, 1), ("alternating", 0.5, 0), ("joint", 0.9, 0)])
+def test_momentum_under_the_alternating_schedule_is_warned_of(tmp_path, schedule, beta1, warned):
+    adam = Adam(learning_rate=1e-2, beta1=beta1)
+    reporter = Collector()
+    config = toy_config(schedule=schedule, encoder=adam, decoder=adam, epochs=1)
+    train_loop(*toy_model(), toy_clips(), None, config, tmp_path, reporter=reporter)
+    assert sum("so much momentum" in text for text in reporter.warned) == warned
 
 
 @pytest.mark.parametrize(

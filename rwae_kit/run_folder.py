@@ -1,0 +1,89 @@
+"""What a run folder says of its run: the resolved recipe, and what the run depended on besides."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rwae_kit import __version__, checkpoint, distributed
+from rwae_kit.errors import CheckpointError, RecipeError
+from rwae_kit.recipe import Recipe, read_toml
+from rwae_kit.training.config import FREE
+
+
+def saved_recipe(folder: Path | str) -> Recipe:
+    """The recipe of a run folder, as it was resolved when the run began.
+
+    Raises:
+        CheckpointError: not a run folder.
+    """
+    file = Path(folder) / "recipe.toml"
+    if not file.is_file():
+        raise CheckpointError(f"{folder}: no recipe.toml: this is no run folder")
+    return Recipe.from_dict(read_toml(file), str(file))
+
+
+def next_folder(recipe: Recipe) -> Path:
+    """The first of `runs/DATA-1`, `runs/DATA-2`, ... that does not exist."""
+    return next(path for k in range(1, sys.maxsize) if not (path := Path("runs") / f"{recipe.data.name}-{k}").exists())
+
+
+def begin(folder: Path, plan: Recipe, device: torch.device, *, resume: bool) -> None:
+    """Write the resolved recipe and the surroundings, before training begins.
+
+    Raises:
+        CheckpointError: a run is there already, there is none to resume, or the folder cannot be written.
+        RecipeError: another recipe than the run's that is resumed.
+    """
+    if resume:
+        _check_same(saved_recipe(folder), plan, folder)
+    elif (folder / "recipe.toml").exists():
+        raise CheckpointError(f"{folder}: there is a run already. Resume it (--resume {folder}), or choose another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoint.replace_file(folder / "recipe.toml", plan.to_toml().encode())
+        checkpoint.replace_file(folder / "environment.json", json.dumps(surroundings(device), indent=1).encode())
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def surroundings(device: torch.device) -> dict[str, Any]:
+    """What a run depended on besides its recipe: versions, machine, threads."""
+    packages = ("numpy", "attrs", "cattrs", "einops", "safetensors")
+    return {
+        "rwae_kit": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        **{name: version(name) for name in packages},
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "threads": torch.get_num_threads(),
+        "processes": distributed.world_size(),
+    }
+
+
+def _check_same(old: Recipe, new: Recipe, folder: Path) -> None:
+    """Resuming may change how long and how often, nothing else."""
+    before, after = _flat(old.to_dict()), _flat(new.to_dict())
+    free = {f"training.{name}" for name in FREE}
+    changed = [path for path in {**before, **after} if before.get(path) != after.get(path) and path not in free]
+    if changed:
+        listed = "; ".join(f"{path} was {before.get(path)!r}, is {after.get(path)!r}" for path in changed)
+        raise RecipeError(
+            f"{folder}: cannot resume: {listed}. Only {', '.join(sorted(free))} may change. To go on from these weights with other "
+            f"options, begin a new run with --init {folder}"
+        )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found

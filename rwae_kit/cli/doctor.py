@@ -15,7 +15,8 @@ from rwae_kit import __version__
 from rwae_kit.cli.output import emit, say, show
 from rwae_kit.registry import Registry
 
-_EXTRAS = {"eval": "sklearn", "viz": "matplotlib", "video": "av", "audio": "soundfile", "hdf5": "h5py", "gpu": "triton"}
+_EXTRAS = {"eval": "sklearn"}
+"""What a plain install lacks, by the module that it brings."""
 
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
@@ -49,7 +50,7 @@ def examine() -> dict[str, Any]:
         "cuda": str(torch.version.cuda or "none"),
         "threads": torch.get_num_threads(),
         "cores": len(os.sched_getaffinity(0)) if platform.system() == "Linux" else os.cpu_count(),
-        "bf16": torch.cuda.is_bf16_supported() if cuda else "emulated on most CPUs",
+        "bf16": torch.cuda.is_bf16_supported() if cuda else torch.ops.mkldnn._is_mkldnn_bf16_supported(),
         "plugins": {e.plugin: f"{e.distribution} {e.version}" for e in registry.entries.values()},
         "broken": dict(registry.broken),
         "extras": {extra: importlib.util.find_spec(module) is not None for extra, module in _EXTRAS.items()},

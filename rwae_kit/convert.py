@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import attrs
@@ -115,6 +115,31 @@ def unstructure(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [unstructure(inner) for inner in value]
     return value
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, by dotted path.
+
+    Example:
+        >>> flat({"a": {"b": 1}, "c": 2})
+        {'a.b': 1, 'c': 2}
+    """
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any], free: Collection[str]) -> str:
+    """What differs between two nested tables, paths in `free` apart; "" if nothing does.
+
+    Example:
+        >>> changes({"a": {"b": 1, "c": 1}}, {"a": {"b": 2, "c": 3}}, free=["a.c"])
+        'a.b was 1, is 2'
+    """
+    before, after = flat(old), flat(new)
+    paths = [path for path in {**before, **after} if before.get(path) != after.get(path) and path not in free]
+    return "; ".join(f"{path} was {before.get(path)!r}, is {after.get(path)!r}" for path in paths)
 
 
 @frozen

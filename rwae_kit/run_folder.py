@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 
 from rwae_kit import __version__, checkpoint, distributed
+from rwae_kit.convert import changes
 from rwae_kit.errors import CheckpointError, RecipeError
 from rwae_kit.recipe import Recipe, read_toml
 from rwae_kit.training.config import FREE
@@ -71,19 +71,8 @@ def surroundings(device: torch.device) -> dict[str, Any]:
 
 def _check_same(old: Recipe, new: Recipe, folder: Path) -> None:
     """Resuming may change how long and how often, nothing else."""
-    before, after = _flat(old.to_dict()), _flat(new.to_dict())
-    free = {f"training.{name}" for name in FREE}
-    changed = [path for path in {**before, **after} if before.get(path) != after.get(path) and path not in free]
-    if changed:
-        listed = "; ".join(f"{path} was {before.get(path)!r}, is {after.get(path)!r}" for path in changed)
+    if changed := changes(old.to_dict(), new.to_dict(), FREE):
         raise RecipeError(
-            f"{folder}: cannot resume: {listed}. Only {', '.join(sorted(free))} may change. To go on from these weights with other "
+            f"{folder}: cannot resume: {changed}. Only {', '.join(FREE)} may change. To go on from these weights with other "
             f"options, begin a new run with --init {folder}"
         )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return found

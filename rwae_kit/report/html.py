@@ -12,6 +12,7 @@ from attrs import frozen
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from rwae_kit.convert import flat
 from rwae_kit.evaluation import NOTES, Evaluation, tables
 from rwae_kit.report.curves import charts, svg
 
@@ -73,7 +74,7 @@ def page(
         test_clips=evaluation.clips if evaluation else 0,
         warnings=warnings,
         recipe=recipe_text,
-        environment=_flat(environment),
+        environment=[(path, _words(value)) for path, value in flat(environment).items()],
         info=model.info,
     )
 
@@ -159,13 +160,5 @@ def _url(data: bytes, suffix: str) -> str:
     return f"data:{_TYPES[suffix]};base64,{base64.b64encode(data).decode()}"
 
 
-def _flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
-    """Nested values as (path, words)."""
-    found: list[tuple[str, str]] = []
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            found += _flat(value, f"{before}{key}.")
-        else:
-            words = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-            found.append((f"{before}{key}", words))
-    return found
+def _words(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final, Literal
 
@@ -10,9 +9,10 @@ import attrs
 from attrs import field, frozen
 from attrs.validators import deep_iterable, ge, gt, in_, le, lt, optional
 
+from rwae_kit.convert import changes, unstructure
 from rwae_kit.errors import TrainingError
 
-FREE: Final = ("epochs", "validate_every", "checkpoint_every", "log_every")
+FREE: Final = tuple(f"training.{name}" for name in ("epochs", "validate_every", "checkpoint_every", "log_every"))
 """Options that may change when a run is resumed. Under linear decay the learning rates depend on `epochs` too."""
 
 
@@ -93,20 +93,9 @@ def check_resumable(old: TrainingConfig, new: TrainingConfig) -> None:
     Raises:
         TrainingError: listing every option that changed and may not.
     """
-    before, after = _flat(attrs.asdict(old)), _flat(attrs.asdict(new))
-    changed = [
-        f"training.{key} was {before[key]!r}, is {after[key]!r}" for key in after if before[key] != after[key] and key not in FREE
-    ]
+    changed = changes({"training": unstructure(old)}, {"training": unstructure(new)}, FREE)
     if changed:
         raise TrainingError(
-            f"cannot resume: {'; '.join(changed)}. Only {', '.join(FREE)} may change. To go on from these weights with other "
-            f"options, begin a new run with --init"
+            f"cannot resume: {changed}. Only {', '.join(FREE)} may change. To go on from these weights with other options, begin a "
+            f"new run with --init"
         )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values by dotted path."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found

@@ -113,7 +113,9 @@ def test_everything_that_changed_and_may_not_is_listed():
     for text in (
         "training.seed was 0, is 5",
         "training.prior.beta1 was 0.9, is 0.5",
-        "training.decay_epochs was (50, 80), is (1, 2)",
+        "training.decay_epochs was [50, 80], is [1, 2]",
     ):
         assert text in str(caught.value)
-    assert "epochs, validate_every, checkpoint_every, log_every" in str(caught.value)
+    assert "Only training.epochs, training.validate_every, training.checkpoint_every, training.log_every may change" in str(
+        caught.value
+    )

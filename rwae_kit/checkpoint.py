@@ -120,7 +120,8 @@ def write_model(folder: Path, state: Mapping[str, Tensor], meta: Mapping[str, An
         CheckpointError: the disk is full, or may not be written; the files are as they were.
     """
     storable = _storable(state)
-    weights = safetensors.torch.save(storable, metadata={"format": "pt", "sha256": _digest(storable)})
+    # one key: the order of several differs from one writing to the next, and equal weights shall make equal files
+    weights = safetensors.torch.save(storable, metadata={"sha256": _digest(storable)})
     description = json.dumps({"format": FORMAT, **meta}, indent=1, allow_nan=False).encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)

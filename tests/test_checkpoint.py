@@ -200,6 +200,15 @@ def test_a_model_reads_back_with_its_description_and_by_plain_safetensors(tmp_pa
         assert all(torch.equal(other[key], value) and other[key].dtype == value.dtype for key, value in state.items())
 
 
+def test_equal_weights_make_equal_files(tmp_path):
+    state = {name: torch.ones(2) for name in ("a", "b", "c")}
+    files = set()
+    for _ in range(8):
+        checkpoint.write_model(tmp_path, state, {"origin": {}})
+        files.add((tmp_path / "model.safetensors").read_bytes())
+    assert len(files) == 1
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "model.json"])
 def test_a_missing_model_file_is_told_by_name(tmp_path, name):
     checkpoint.write_model(tmp_path, {"w": torch.zeros(3)}, {})

@@ -152,7 +152,7 @@ class Divergence(Component, ABC):
     """True: the i-th draw of the posterior belongs to the i-th of the prior (n = m)."""
     needs_density: ClassVar[bool] = False
     """True: reads `mean` and `log_var`, so draws without a density are refused when the model is built."""
-    saturates_at: ClassVar[float | None] = None
+    saturates_at: float | None = None
     """A value above which the gradient has died and training should warn."""
 
     @abstractmethod

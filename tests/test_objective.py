@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import pytest
 import torch
@@ -42,7 +42,7 @@ class FirstMoment(Divergence):
     """The squared difference of the means: enough to see what a divergence is given."""
 
     Config = Nothing
-    saturates_at: ClassVar[float | None] = 0.9
+    saturates_at = 0.9
 
     def __init__(self) -> None:
         super().__init__(Nothing())

@@ -170,8 +170,8 @@ class AdversarialDivergence(Divergence, ABC):
 class LatentTerm(Component, ABC):
     """A further loss on the latents of one or more views, such as mutual information. Built as `(config, spec)`."""
 
-    needs: ClassVar[Sequence[str]] = ("clip",)
-    """Names of the views it reads: "clip" is the batch itself, others are registered views."""
+    needs: Sequence[str] = ("clip",)
+    """Names of the views it reads: "clip" is the batch itself, others are registered views. May be set in the constructor."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)

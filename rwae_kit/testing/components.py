@@ -196,9 +196,10 @@ def check_reconstruction(cls: Any, config: Any = None) -> None:
 def check_term(cls: Any, config: Any = None) -> None:
     """A `LatentTerm`: a scalar of the views it needs, with gradient to their latents and scalar estimates."""
     build = builder(cls, interfaces.LatentTerm, config, lambda c: (c, SPECS[0]), "(config, spec)")
+    needs = cast(interfaces.LatentTerm, build()).needs
 
     def run(net: Component, given: Tensors) -> dict[str, Tensor]:
-        views = {name: encoded(given, name) for name in cls.needs}
+        views = {name: encoded(given, name) for name in needs}
         value = net(views)
         estimates = cast(interfaces.LatentTerm, net).estimates
         require(all(isinstance(e, Tensor) and e.ndim == 0 for e in estimates.values()), cls, "estimates must be scalar tensors")
@@ -206,7 +207,7 @@ def check_term(cls: Any, config: Any = None) -> None:
 
     def inputs(dtype: torch.dtype) -> dict[str, Tensor]:
         sizes = {"static": (B, SPECS[0].static), "dynamic": (B, T, SPECS[0].dynamic), "features": (B, T, H)}
-        parts = [(f"{view} {name}", size) for view in cls.needs for name, size in sizes.items()]
+        parts = [(f"{view} {name}", size) for view in needs for name, size in sizes.items()]
         return {name: normal(dtype, *size, seed=i) for i, (name, size) in enumerate(parts)}
 
     behaves(cls, build, inputs, run, {})

@@ -25,6 +25,9 @@ def rwae_encoders() -> Mapping[str, str]:
     return {
         "autoregressive": "rwae_nets.encoders:AutoregressiveEncoder",
         "bidirectional": "rwae_nets.encoders:BidirectionalEncoder",
+        "cdsvae": "rwae_nets.cdsvae:CdsvaeEncoder",
+        "factorised": "rwae_nets.dsvae:FactorisedEncoder",
+        "full": "rwae_nets.dsvae:FullEncoder",
     }
 
 
@@ -37,7 +40,13 @@ def rwae_static_priors() -> Mapping[str, str]:
 @hookimpl
 def rwae_priors() -> Mapping[str, str]:
     """p(z_t | z_<t)."""
-    return {"gru": "rwae_nets.priors:GruPrior", "lstm": "rwae_nets.priors:LstmPrior"}
+    return {
+        "gru": "rwae_nets.priors:GruPrior",
+        "linear": "rwae_nets.simple_priors:LinearPrior",
+        "lstm": "rwae_nets.priors:LstmPrior",
+        "standard_normal": "rwae_nets.simple_priors:IndependentNormal",
+        "transformer": "rwae_nets.transformer:TransformerPrior",
+    }
 
 
 @hookimpl

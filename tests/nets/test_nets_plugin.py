@@ -9,10 +9,10 @@ import rwae_nets
 from rwae_kit import Registry
 
 EXPECTED = {
-    "encoder": ["autoregressive", "bidirectional"],
+    "encoder": ["autoregressive", "bidirectional", "cdsvae", "factorised", "full"],
     "frame_encoder": ["conv", "mlp"],
     "frame_decoder": ["conv", "mlp"],
-    "prior": ["gru", "lstm"],
+    "prior": ["gru", "linear", "lstm", "standard_normal", "transformer"],
     "static_prior": ["standard_normal"],
     "decoder": ["framewise", "lstm"],
     "reconstruction": ["bernoulli", "squared_error"],

@@ -154,7 +154,8 @@ class Augment(FrameView):
     def forward(self, batch: Batch) -> Tensor:
         batch = evolve(batch, x=self.crop(batch))
         batch = evolve(batch, x=self.colour(batch))
-        return self.blur(batch)
+        blurred: Tensor = self.blur(batch)
+        return blurred
 
 
 def _images(spec: Spec) -> None:

@@ -98,22 +98,23 @@ class JSGAN(AdversarialDivergence):
         """E|grad l|^2 `[...]` where the config says."""
         fake, real = posterior.sample.detach(), prior.sample.detach()
         if self.settings.penalise == "interpolates":
-            share = self.noise.uniform(*fake.shape[:-1], 1, like=fake)
-            partners = real.gather(-2, self._partners(fake, prior).unsqueeze(-1).expand_as(fake))
+            n, share = fake.shape[-2], self.noise.uniform(*fake.shape[:-1], 1, like=fake)
+            strata = self.noise.permutation(n, fake.device) + self.noise.uniform(*fake.shape[:-1], like=fake)
+            weight = torch.ones_like(real[..., 0]) if prior.weight is None else prior.weight.to(real)
+            partners = real.gather(-2, resample(weight, strata / n).unsqueeze(-1).expand_as(fake))
             return _mean(squared_slope(self.layers(), share * partners + (1 - share) * fake), posterior.weight)
         one, two = (real, prior.weight), (fake, posterior.weight)
         places = {"prior": [one], "posterior": [two], "both": [one, two]}[self.settings.penalise]
         return torch.stack([_mean(squared_slope(self.layers(), z), weight) for z, weight in places]).mean(0)
 
-    def _partners(self, fake: Tensor, prior: Latent) -> Tensor:
-        """For each posterior draw the place of a prior draw, `[..., n]`: stratified resampling in random order."""
-        n, weight = fake.shape[-2], prior.weight
-        weight = torch.ones_like(prior.sample[..., 0]) if weight is None else weight.to(fake)
-        cumulated = weight.cumsum(-1)
-        total = cumulated[..., -1:]
-        strata = self.noise.permutation(n, fake.device) + self.noise.uniform(*fake.shape[:-1], like=fake)
-        level = (strata / n).clamp(max=1 - torch.finfo(fake.dtype).eps)
-        return torch.searchsorted(cumulated / torch.where(total > 0, total, 1), level, right=True).clamp(max=weight.shape[-1] - 1)
+
+def resample(weight: Tensor, level: Tensor) -> Tensor:
+    """Places `[..., n]` in `weight` `[..., m]` at levels `[..., n]` in [0, 1] of its cumulated sum; never a place of weight 0."""
+    cumulated = weight.cumsum(-1)
+    total = cumulated[..., -1:]
+    share = cumulated / torch.where(total > 0, total, torch.ones_like(total))
+    below_one = level.clamp(max=1 - torch.finfo(level.dtype).eps)
+    return torch.searchsorted(share, below_one, right=True).clamp(max=weight.shape[-1] - 1)
 
 
 def logit(layers: Sequence[tuple[Tensor, Tensor]], z: Tensor) -> Tensor:
@@ -132,7 +133,7 @@ def squared_slope(layers: Sequence[tuple[Tensor, Tensor]], z: Tensor) -> Tensor:
     slopes = []
     for weight, bias in layers[:-1]:
         before = functional.linear(z, weight, bias)
-        slopes.append(torch.where(before > 0, 1.0, SLOPE).to(before))
+        slopes.append(SLOPE + (1 - SLOPE) * (before > 0).to(before.dtype))
         z = functional.leaky_relu(before, SLOPE)
     gradient = layers[-1][0].expand(*z.shape[:-1], -1)
     for (weight, _), slope in zip(reversed(layers[:-1]), reversed(slopes), strict=True):

@@ -10,13 +10,21 @@ from rwae_kit import hookimpl
 @hookimpl
 def rwae_frame_encoders() -> Mapping[str, str]:
     """Frames to features."""
-    return {"conv": "rwae_nets.conv:ConvFrameEncoder", "mlp": "rwae_nets.mlp:MlpFrameEncoder"}
+    return {
+        "conv": "rwae_nets.conv:ConvFrameEncoder",
+        "mlp": "rwae_nets.mlp:MlpFrameEncoder",
+        "resblock": "rwae_nets.resblock:ResblockFrameEncoder",
+    }
 
 
 @hookimpl
 def rwae_frame_decoders() -> Mapping[str, str]:
     """Features to frames."""
-    return {"conv": "rwae_nets.conv:ConvFrameDecoder", "mlp": "rwae_nets.mlp:MlpFrameDecoder"}
+    return {
+        "conv": "rwae_nets.conv:ConvFrameDecoder",
+        "mlp": "rwae_nets.mlp:MlpFrameDecoder",
+        "resblock": "rwae_nets.resblock:ResblockFrameDecoder",
+    }
 
 
 @hookimpl

@@ -40,6 +40,12 @@ def rwae_encoders() -> Mapping[str, str]:
 
 
 @hookimpl
+def rwae_action_encoders() -> Mapping[str, str]:
+    """Posteriors q(a | x_1:T, z_1:T)."""
+    return {"lstm": "rwae_nets.actions:LstmActionEncoder"}
+
+
+@hookimpl
 def rwae_static_priors() -> Mapping[str, str]:
     """p(s)."""
     return {"standard_normal": "rwae_nets.priors:StandardNormal"}

@@ -89,7 +89,7 @@ class ResblockFrameEncoder(FrameEncoder):
     Source:
         R-WAE Fig. 7(a), Tables 5, 7 (64 pixels; `features = 180` on MUG); blocks and attention of BigGAN (Brock et al. 2019).
         Ours, where the paper is silent: the sixth tap (h_0 .. h_5 and five blocks), a leaky ReLU before and behind every tap's
-        layer, no normalisation by default, second convolution and shortcut with half the variance each at the start.
+        layer, no normalisation by default, and the initial weights.
     """
 
     Config = ResblockOptions

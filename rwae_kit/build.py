@@ -14,7 +14,7 @@ from rwae_kit import checkpoint
 from rwae_kit.convert import structure, unstructure
 from rwae_kit.data import DataInfo
 from rwae_kit.errors import CheckpointError, PluginError, RecipeError
-from rwae_kit.interfaces import Divergence, SequenceDataset, Spec
+from rwae_kit.interfaces import CategoricalDivergence, Divergence, SequenceDataset, Spec
 from rwae_kit.model import SequenceAutoencoder
 from rwae_kit.objective import Objective, Penalty, Term
 from rwae_kit.recipe import Part, PenaltyEntry, Recipe, TermEntry
@@ -127,7 +127,14 @@ def _seeded(seed: int) -> Iterator[None]:
 
 def _model(recipe: Recipe, registry: Registry, info: DataInfo) -> SequenceAutoencoder:
     sizes = recipe.latents
-    spec = Spec(frame=info.frame, value_range=info.value_range, static=sizes.static, dynamic=sizes.dynamic, action=sizes.action)
+    spec = Spec(
+        frame=info.frame,
+        value_range=info.value_range,
+        static=sizes.static,
+        dynamic=sizes.dynamic,
+        action=sizes.action,
+        action_prior=sizes.action_prior,
+    )
     encoder_frames = _make(registry, "frame_encoder", _frames(recipe.encoder), "encoder.frames", spec)
     decoder_frames = _make(registry, "frame_decoder", _frames(recipe.decoder), "decoder.frames", spec)
     action = (
@@ -171,11 +178,13 @@ def _make(registry: Registry, kind: str, part: Part, where: str, *rest: Any) -> 
 
 
 def _penalty(entry: PenaltyEntry, registry: Registry, spec: Spec) -> Penalty:
-    if entry.latent == "action":
-        raise RecipeError(f"{_place(entry)}: the action latent is categorical; {entry.part.name!r} compares continuous draws")
-    divergence: Divergence = _make(registry, "divergence", entry.part, _place(entry), getattr(spec, entry.latent))
+    if entry.latent == "action" and not spec.action:
+        raise RecipeError(f"{_place(entry)}: the model has no action latent; give latents.action and an [action] encoder")
+    divergence: Divergence | CategoricalDivergence = _make(
+        registry, "divergence", entry.part, _place(entry), getattr(spec, entry.latent)
+    )
     return Penalty(
-        latent=entry.latent,  # type: ignore[arg-type]  # "static" or "dynamic": the third was refused above
+        latent=entry.latent,  # type: ignore[arg-type]  # one of the three: the recipe knows no other
         name=entry.part.name,
         divergence=divergence,
         weight=entry.weighing.weight,

@@ -35,6 +35,8 @@ class Spec:
     dynamic: int
     action: int = 0
     """Number of actions; 0 where the model has no action latent."""
+    action_prior: tuple[float, ...] = ()
+    """p(a) up to a factor; empty for a uniform one."""
 
 
 class Component(nn.Module):
@@ -165,6 +167,19 @@ class AdversarialDivergence(Divergence, ABC):
     @abstractmethod
     def critic_loss(self, posterior: Latent, prior: Latent) -> Tensor:
         """A scalar that the critic's parameters, and they alone, minimise."""
+
+
+class CategoricalDivergence(Component, ABC):
+    """D(posterior, prior) of the action latent: a posterior `[b, a]` and the prior's log-probabilities `[a]` to a scalar.
+
+    Built as `(config, a)`; registered beside the other divergences. It has no parameters.
+    """
+
+    saturates_at: float | None = None
+    """As for a `Divergence`."""
+
+    @abstractmethod
+    def forward(self, posterior: CategoricalLatent, prior: Tensor) -> Tensor: ...
 
 
 class LatentTerm(Component, ABC):

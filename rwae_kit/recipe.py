@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 import tomlkit
 from attrs import field, frozen
-from attrs.validators import ge, in_
+from attrs.validators import deep_iterable, ge, gt, in_
 
 from rwae_kit.convert import structure, unstructure
 from rwae_kit.errors import RecipeError, did_you_mean
@@ -54,6 +54,15 @@ class Latents:
     static: int = field(validator=ge(1), metadata={"help": "size of the static latent"})
     dynamic: int = field(validator=ge(1), metadata={"help": "size of the dynamic latent of each frame"})
     action: int = field(default=0, validator=ge(0), metadata={"help": "number of actions; 0: no action latent"})
+    action_prior: tuple[float, ...] = field(
+        default=(),
+        validator=deep_iterable(gt(0)),
+        metadata={"help": "probability of each action, up to a factor; empty: all alike"},
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.action_prior and len(self.action_prior) != self.action:
+            raise ValueError(f"'action_prior' has {len(self.action_prior)} numbers for {self.action} actions")
 
 
 @frozen(kw_only=True)

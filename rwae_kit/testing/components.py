@@ -25,11 +25,18 @@ from rwae_kit.testing.behaviour import (
     shape,
     with_noise,
 )
+from rwae_kit.testing.categorical import check_categorical_divergence
 from rwae_kit.testing.inputs import SPECS, B, D, H, T, Tensors, TinyDecoder, TinyEncoder, batch_of, draws, encoded, normal, uniform
 
 
 def check_divergence(cls: Any, config: Any = None) -> None:
-    """A `Divergence`: leading axes, n != m (n = m where `paired`), weights; `critic_loss` moves its own parameters only."""
+    """A `Divergence`: leading axes, n != m (n = m where `paired`), weights; `critic_loss` moves its own parameters only.
+
+    A `CategoricalDivergence`: a scalar from the posteriors `[b, a]`, whatever their order, and the prior.
+    """
+    if isinstance(cls, type) and issubclass(cls, interfaces.CategoricalDivergence):
+        check_categorical_divergence(cls, config)
+        return
     build = builder(cls, interfaces.Divergence, config, lambda c: (c, D), "(config, d)")
     adversarial = issubclass(cls, interfaces.AdversarialDivergence)
     owned = any(True for _ in build().parameters())

@@ -170,6 +170,7 @@ def warmth(step: int, warmup_steps: int) -> float:
     """The share of its weight that a loss has at a step: `step / warmup_steps`, at most 1."""
     return min(1.0, step / warmup_steps) if warmup_steps else 1.0
 
+
 def _value(penalty: Penalty, model: SequenceAutoencoder, encoded: Encoded) -> Tensor:
     """A penalty without its weight, summed over the independent problems."""
     value: Tensor
@@ -181,7 +182,6 @@ def _value(penalty: Penalty, model: SequenceAutoencoder, encoded: Encoded) -> Te
     else:
         value = penalty.divergence(*_pair(penalty, model, encoded))
     return value.sum()
-
 
 
 def _pair(penalty: Penalty, model: SequenceAutoencoder, encoded: Encoded) -> tuple[Latent, Latent]:
@@ -199,9 +199,9 @@ def _pair(penalty: Penalty, model: SequenceAutoencoder, encoded: Encoded) -> tup
 def _ready(x: Tensor) -> Tensor:
     return gather(x.float() if x.dtype in (torch.bfloat16, torch.float16) else x)
 
+
 def _ready_action(action: CategoricalLatent | None) -> CategoricalLatent | None:
     return None if action is None else CategoricalLatent(sample=_ready(action.sample), logits=_ready(action.logits))
-
 
 
 def _timed(x: Tensor) -> Tensor:

@@ -79,8 +79,16 @@ def test_a_transformer_block_is_masked_softmax_attention_and_an_mlp(prior):
     torch.testing.assert_close(block(x, None)[0], expected, rtol=1e-12, atol=1e-12)
 
 
+def test_a_residual_transformer_gives_the_change_from_the_z_before(prior):
+    net, other, z = stirred(prior("transformer")), prior("transformer", residual=True), random(3, 7)
+    other.load_state_dict(net.state_dict())
+    change = net.parameters_of(z)[0]
+    torch.testing.assert_close(other.parameters_of(z)[0][:, 0], change[:, 0], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(other.parameters_of(z)[0][:, 1:], z[:, :-1] + change[:, 1:], rtol=1e-12, atol=1e-12)
+
+
 def test_the_transformer_knows_the_order(prior):
-    net, z = stirred(prior("transformer")), random(1, 6)
+    net, z = stirred(prior("transformer", layers=1)), random(1, 6)  # a second layer knows it without positions too
     other = z[:, [1, 0, 2, 3, 4, 5]]
     assert not torch.allclose(net.parameters_of(z)[0][:, 5], net.parameters_of(other)[0][:, 5])
 

@@ -118,6 +118,7 @@ class Objective(nn.Module):
         posterior = encoded.posterior
         for name, latent in (("static", posterior.static), ("dynamic", posterior.dynamic)):
             parts[f"scale.{name}"] = latent.sample.detach().float().square().mean().sqrt()
+        views = self._encode_views(model, encoded) if self.terms and not outer else {}
         with torch.autocast(cost.device.type, enabled=False):
             for penalty in self.penalties:
                 if outer and penalty.latent != "dynamic":
@@ -125,13 +126,11 @@ class Objective(nn.Module):
                 value = _value(penalty, model, encoded)
                 parts[penalty.path] = value.detach()
                 total = total + penalty.weight_at(step) * value
-            if self.terms and not outer:
-                views = self._encode_views(model, encoded)
-                for term in self.terms:
-                    value = term.loss({name: views[name] for name in term.loss.needs})
-                    parts[f"term.{term.key}"] = value.detach()
-                    parts |= {f"term.{term.key}.{name}": estimate.detach() for name, estimate in term.loss.estimates.items()}
-                    total = total + term.weight_at(step) * value
+            for term in self.terms if views else ():
+                value = term.loss({name: views[name] for name in term.loss.needs})
+                parts[f"term.{term.key}"] = value.detach()
+                parts |= {f"term.{term.key}.{name}": estimate.detach() for name, estimate in term.loss.estimates.items()}
+                total = total + term.weight_at(step) * value
         return Losses(total=total, parts=parts)
 
     def warnings(self, parts: Mapping[str, float]) -> list[str]:

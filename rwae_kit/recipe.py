@@ -98,7 +98,7 @@ class TermEntry:
 
 _WEIGHING = ("weight", "warmup_steps", "conditioning")
 _PARTS = {"data": False, "encoder": True, "static_prior": False, "prior": False, "decoder": True, "reconstruction": False}
-_KEYS = ("title", "about", *_PARTS, "latents", "action", "penalty", "term", "training")
+_KEYS = ("title", "about", *_PARTS, "latents", "action", "penalty", "term", "view", "training")
 
 
 @frozen(kw_only=True)
@@ -117,6 +117,8 @@ class Recipe:
     reconstruction: Part
     penalties: tuple[PenaltyEntry, ...] = ()
     terms: tuple[TermEntry, ...] = ()
+    views: tuple[Part, ...] = ()
+    """`[view.NAME]`: options of a view that a term reads; views that are not named have their defaults."""
     training: TrainingConfig = field(factory=TrainingConfig)
 
     @classmethod
@@ -148,6 +150,10 @@ class Recipe:
                 TermEntry(key=key, part=_part(table, f"term.{key}"), weighing=_weighing(table, f"term.{key}"))
                 for key, table in _table(values.get("term", {}), "term").items()
             ),
+            views=tuple(
+                Part.read({"name": name, **_table(table, f"view.{name}")}, f"view.{name}")
+                for name, table in _table(values.get("view", {}), "view").items()
+            ),
             training=structure(values.get("training", {}), TrainingConfig, "training"),
             **{key: Part.read(values[key], key, framed) for key, framed in _PARTS.items() if key in values},
         )
@@ -166,6 +172,8 @@ class Recipe:
         values["penalty"] = penalty
         if self.terms:
             values["term"] = {e.key: {**e.part.table(), **unstructure(e.weighing)} for e in self.terms}
+        if self.views:
+            values["view"] = {view.name: unstructure(view.options) for view in self.views}
         values["training"] = unstructure(self.training)
         return values
 

@@ -89,12 +89,13 @@ class Colour(FrameView):
             1 + strength * draw
             for strength, draw in zip((settings.brightness, settings.contrast, settings.saturation), draws[:3], strict=True)
         )
-        with torch.autocast(batch.x.device.type, enabled=False):
-            u = (batch.x - low) / (high - low) * _each(brightness)
-            mean = _clip_mean(u, batch.mask)
-            u = mean + _each(contrast) * (u - mean)
-            mixed = torch.einsum("bij,btjhw->btihw", _mixing(saturation, 2 * math.pi * settings.hue * draws[3], u.shape[2]), u)
-            return low + (high - low) * mixed.clamp(0, 1)
+        x = batch.x
+        with torch.autocast(x.device.type, enabled=False):  # all of it is one matrix and one number a clip
+            mixing = _mixing(saturation, 2 * math.pi * settings.hue * draws[3], x.shape[2])
+            matrix = (contrast * brightness)[:, None, None] * mixing
+            offset = low * (1 - brightness) + brightness * (1 - contrast) * _clip_mean(x, batch.mask)
+            mixed: Tensor = matrix[:, None] @ x.flatten(3) + offset[:, None, None, None]
+            return mixed.clamp(low, high).view_as(x)
 
 
 class Blur(FrameView):
@@ -123,9 +124,10 @@ class Blur(FrameView):
         x = batch.x
         sigma = self.settings.sigma * self.noise.uniform(len(x), like=x)
         with torch.autocast(x.device.type, enabled=False):
-            down, across = (_gaussian(sigma, size)[:, None, None] for size in x.shape[-2:])
-            blurred: Tensor = down @ x @ across.mT
-            return blurred
+            down, across = (_gaussian(sigma, size) for size in x.shape[-2:])
+            rows = (x.flatten(1, 3) @ across.mT).view_as(x)
+            columns = rows.mT.flatten(1, 3) @ down.mT
+            return columns.view(*rows.mT.shape).mT
 
 
 class Augment(FrameView):
@@ -163,16 +165,11 @@ def _images(spec: Spec) -> None:
         raise RecipeError(f"frames are vectors {spec.frame}; this view is for images [channels, height, width]")
 
 
-def _each(value: Tensor) -> Tensor:
-    """One number a clip `[b]` for all its pixels: `[b, 1, 1, 1, 1]`."""
-    return value[:, None, None, None, None]
-
-
-def _clip_mean(u: Tensor, mask: Tensor | None) -> Tensor:
-    """The mean value of each clip's real frames: `[b, 1, 1, 1, 1]`."""
-    frames = u.flatten(2).mean(2)
+def _clip_mean(x: Tensor, mask: Tensor | None) -> Tensor:
+    """The mean value of each clip's real frames: `[b]`."""
+    frames = x.flatten(2).mean(2)
     real = torch.ones_like(frames) if mask is None else mask.to(frames)
-    return _each((real * frames).sum(1) / real.sum(1).clamp_min(1))
+    return (real * frames).sum(1) / real.sum(1).clamp_min(1)
 
 
 def _mixing(saturation: Tensor, angle: Tensor, c: int) -> Tensor:

@@ -18,6 +18,7 @@ _DOORS = {
     "rwae_kit.interfaces": (
         "ActionEncoder",
         "AdversarialDivergence",
+        "CategoricalDivergence",
         "Component",
         "Decoder",
         "Divergence",
@@ -83,6 +84,7 @@ if TYPE_CHECKING:  # `as` says that a name is public: type checkers do not read 
     from rwae_kit.interfaces import (
         ActionEncoder as ActionEncoder,
         AdversarialDivergence as AdversarialDivergence,
+        CategoricalDivergence as CategoricalDivergence,
         Component as Component,
         Decoder as Decoder,
         Divergence as Divergence,

@@ -14,7 +14,7 @@ from rwae_kit import checkpoint
 from rwae_kit.convert import structure, unstructure
 from rwae_kit.data import DataInfo
 from rwae_kit.errors import CheckpointError, PluginError, RecipeError
-from rwae_kit.interfaces import Divergence, SequenceDataset, Spec
+from rwae_kit.interfaces import CategoricalDivergence, Divergence, SequenceDataset, Spec
 from rwae_kit.model import SequenceAutoencoder
 from rwae_kit.objective import Objective, Penalty, Term
 from rwae_kit.recipe import Part, PenaltyEntry, Recipe, TermEntry
@@ -42,7 +42,8 @@ def resolve(recipe: Recipe, registry: Registry) -> Recipe:
     }
     penalties = [evolve(e, part=_full(registry, "divergence", e.part, _place(e))) for e in recipe.penalties]
     terms = [evolve(e, part=_full(registry, "term", e.part, _place(e))) for e in recipe.terms]
-    return evolve(recipe, penalties=tuple(penalties), terms=tuple(terms), **full)
+    views = [_full(registry, "view", part, f"view.{part.name}") for part in recipe.views]
+    return evolve(recipe, penalties=tuple(penalties), terms=tuple(terms), views=tuple(views), **full)
 
 
 def open_dataset(recipe: Recipe, registry: Registry) -> SequenceDataset:
@@ -63,7 +64,7 @@ def build(recipe: Recipe, registry: Registry, info: DataInfo) -> tuple[SequenceA
     with _seeded(recipe.training.seed):
         model = _model(recipe, registry, info)
         penalties = [_penalty(entry, registry, model.spec) for entry in recipe.penalties]
-        objective = Objective(penalties, [_term(entry, registry, model.spec) for entry in recipe.terms])
+        objective = Objective(penalties, _terms(recipe, registry, model.spec))
     model.share_noise(objective)
     return model, objective
 
@@ -127,7 +128,14 @@ def _seeded(seed: int) -> Iterator[None]:
 
 def _model(recipe: Recipe, registry: Registry, info: DataInfo) -> SequenceAutoencoder:
     sizes = recipe.latents
-    spec = Spec(frame=info.frame, value_range=info.value_range, static=sizes.static, dynamic=sizes.dynamic, action=sizes.action)
+    spec = Spec(
+        frame=info.frame,
+        value_range=info.value_range,
+        static=sizes.static,
+        dynamic=sizes.dynamic,
+        action=sizes.action,
+        action_prior=sizes.action_prior,
+    )
     encoder_frames = _make(registry, "frame_encoder", _frames(recipe.encoder), "encoder.frames", spec)
     decoder_frames = _make(registry, "frame_decoder", _frames(recipe.decoder), "decoder.frames", spec)
     action = (
@@ -171,11 +179,13 @@ def _make(registry: Registry, kind: str, part: Part, where: str, *rest: Any) -> 
 
 
 def _penalty(entry: PenaltyEntry, registry: Registry, spec: Spec) -> Penalty:
-    if entry.latent == "action":
-        raise RecipeError(f"{_place(entry)}: the action latent is categorical; {entry.part.name!r} compares continuous draws")
-    divergence: Divergence = _make(registry, "divergence", entry.part, _place(entry), getattr(spec, entry.latent))
+    if entry.latent == "action" and not spec.action:
+        raise RecipeError(f"{_place(entry)}: the model has no action latent; give latents.action and an [action] encoder")
+    divergence: Divergence | CategoricalDivergence = _make(
+        registry, "divergence", entry.part, _place(entry), getattr(spec, entry.latent)
+    )
     return Penalty(
-        latent=entry.latent,  # type: ignore[arg-type]  # "static" or "dynamic": the third was refused above
+        latent=entry.latent,  # type: ignore[arg-type]  # one of the three: the recipe knows no other
         name=entry.part.name,
         divergence=divergence,
         weight=entry.weighing.weight,
@@ -184,9 +194,22 @@ def _penalty(entry: PenaltyEntry, registry: Registry, spec: Spec) -> Penalty:
     )
 
 
-def _term(entry: TermEntry, registry: Registry, spec: Spec) -> Term:
+def _terms(recipe: Recipe, registry: Registry, spec: Spec) -> list[Term]:
+    told = {part.name: part for part in recipe.views}
+    terms = [_term(entry, registry, spec, told) for entry in recipe.terms]
+    for name in told:
+        if not any(name in term.views for term in terms):
+            raise RecipeError(f"view.{name}: no term reads this view. Read: {sorted({n for term in terms for n in term.views})}")
+    return terms
+
+
+def _term(entry: TermEntry, registry: Registry, spec: Spec, told: Mapping[str, Part]) -> Term:
     loss = _make(registry, "term", entry.part, _place(entry), spec)
-    views = {name: _make(registry, "view", Part(name=name), _place(entry), spec) for name in loss.needs if name != "clip"}
+    views = {
+        name: _make(registry, "view", told.get(name, Part(name=name)), f"view.{name}" if name in told else _place(entry), spec)
+        for name in loss.needs
+        if name != "clip"
+    }
     return Term(key=entry.key, loss=loss, weight=entry.weighing.weight, warmup_steps=entry.weighing.warmup_steps, views=views)
 
 

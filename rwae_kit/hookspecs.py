@@ -34,7 +34,7 @@ class Hooks:
     @hookspec
     def rwae_reconstructions(self) -> Mapping[str, type | str]: ...  # Reconstruction
     @hookspec
-    def rwae_divergences(self) -> Mapping[str, type | str]: ...  # Divergence
+    def rwae_divergences(self) -> Mapping[str, type | str]: ...  # Divergence or CategoricalDivergence
     @hookspec
     def rwae_terms(self) -> Mapping[str, type | str]: ...  # LatentTerm
     @hookspec

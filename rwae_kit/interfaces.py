@@ -35,6 +35,8 @@ class Spec:
     dynamic: int
     action: int = 0
     """Number of actions; 0 where the model has no action latent."""
+    action_prior: tuple[float, ...] = ()
+    """p(a) up to a factor; empty for a uniform one."""
 
 
 class Component(nn.Module):
@@ -152,7 +154,7 @@ class Divergence(Component, ABC):
     """True: the i-th draw of the posterior belongs to the i-th of the prior (n = m)."""
     needs_density: ClassVar[bool] = False
     """True: reads `mean` and `log_var`, so draws without a density are refused when the model is built."""
-    saturates_at: ClassVar[float | None] = None
+    saturates_at: float | None = None
     """A value above which the gradient has died and training should warn."""
 
     @abstractmethod
@@ -167,11 +169,24 @@ class AdversarialDivergence(Divergence, ABC):
         """A scalar that the critic's parameters, and they alone, minimise."""
 
 
+class CategoricalDivergence(Component, ABC):
+    """D(posterior, prior) of the action latent: a posterior `[b, a]` and the prior's log-probabilities `[a]` to a scalar.
+
+    Built as `(config, a)`; registered beside the other divergences. It has no parameters.
+    """
+
+    saturates_at: float | None = None
+    """As for a `Divergence`."""
+
+    @abstractmethod
+    def forward(self, posterior: CategoricalLatent, prior: Tensor) -> Tensor: ...
+
+
 class LatentTerm(Component, ABC):
     """A further loss on the latents of one or more views, such as mutual information. Built as `(config, spec)`."""
 
-    needs: ClassVar[Sequence[str]] = ("clip",)
-    """Names of the views it reads: "clip" is the batch itself, others are registered views."""
+    needs: Sequence[str] = ("clip",)
+    """Names of the views it reads: "clip" is the batch itself, others are registered views. May be set in the constructor."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)

@@ -140,7 +140,7 @@ class SequenceAutoencoder(nn.Module):
             z = self.prior.sample(n, t) if dynamic is None else dynamic.to(self.device)
             blank = Batch(x=torch.zeros(n, t, *self.spec.frame, device=self.device), index=torch.arange(n), dataset_size=n)
             s = self.static_prior(blank).sample if static is None else static.to(self.device)
-            action = self._uniform_actions(n) if self.spec.action else None
+            action = self._drawn_actions(n) if self.spec.action else None
             return self.decode(s, z, action)
 
     def traverse(self, x: Tensor, latent: str, dim: int, values: Sequence[float] | Tensor) -> Tensor:
@@ -165,8 +165,14 @@ class SequenceAutoencoder(nn.Module):
         action = None if posterior.action is None else posterior.action.sample
         return self.decode(posterior.static.sample, posterior.dynamic.sample, action)
 
-    def _uniform_actions(self, n: int) -> Tensor:
-        place = (self.noise.uniform(n, like=next(self.parameters())) * self.spec.action).long()
+    def action_prior(self) -> Tensor:
+        """log p(a), `[a]`."""
+        weights = self.spec.action_prior or (1.0,) * self.spec.action
+        return torch.tensor(weights, device=self.device, dtype=next(self.parameters()).dtype).log().log_softmax(0)
+
+    def _drawn_actions(self, n: int) -> Tensor:
+        levels = self.noise.uniform(n, like=next(self.parameters()))
+        place = torch.searchsorted(self.action_prior().exp().cumsum(0)[:-1], levels, right=True)
         return torch.eye(self.spec.action, device=self.device)[place]
 
     def _batch(self, x: Tensor) -> Batch:

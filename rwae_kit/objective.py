@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from rwae_kit.distributed import gather
 from rwae_kit.errors import RecipeError
-from rwae_kit.interfaces import AdversarialDivergence, Divergence, FrameView, LatentTerm, OrderView
+from rwae_kit.interfaces import AdversarialDivergence, CategoricalDivergence, Divergence, FrameView, LatentTerm, OrderView
 from rwae_kit.latents import CategoricalLatent, Encoded, Latent, SequencePosterior, SequencePrior
 from rwae_kit.model import SequenceAutoencoder
 
@@ -30,24 +30,29 @@ WIDE = 10.0
 
 @frozen(kw_only=True, eq=False)
 class Penalty:
-    """A weighted divergence between posterior and prior of one latent.
+    """A weighted divergence between posterior and prior of one latent; of the action, a `CategoricalDivergence`.
 
     `conditioning`: where the prior draws of the dynamic latent come from. "posterior": p(z_t | z_<t) given the posterior's past,
     the formula of Eq. 9; the draws are paired with the posterior's. "ancestral": the prior's own past, as Algorithms 1 and 2 read.
     """
 
-    latent: Literal["static", "dynamic"]
+    latent: Literal["static", "dynamic", "action"]
     name: str
-    divergence: Divergence
+    divergence: Divergence | CategoricalDivergence
     weight: float
     warmup_steps: int = 0
     conditioning: Literal["posterior", "ancestral"] = "posterior"
 
     def __attrs_post_init__(self) -> None:
+        categorical = isinstance(self.divergence, CategoricalDivergence)
+        if self.latent == "action" and not categorical:
+            raise RecipeError(f"{self.path}: the action latent is categorical; {self.name!r} compares continuous draws")
+        if self.latent != "action" and categorical:
+            raise RecipeError(f"{self.path}: the {self.latent} latent is continuous; {self.name!r} is for the action latent")
         if self.conditioning == "ancestral":
             if self.latent != "dynamic":
                 raise RecipeError(f"{self.path}: conditioning is for the dynamic latent only")
-            if self.divergence.paired or self.divergence.needs_density:
+            if isinstance(self.divergence, Divergence) and (self.divergence.paired or self.divergence.needs_density):
                 raise RecipeError(f"{self.path}: ancestral draws have no density and no partner; {self.name} needs them")
 
     @property
@@ -113,20 +118,19 @@ class Objective(nn.Module):
         posterior = encoded.posterior
         for name, latent in (("static", posterior.static), ("dynamic", posterior.dynamic)):
             parts[f"scale.{name}"] = latent.sample.detach().float().square().mean().sqrt()
+        views = self._encode_views(model, encoded) if self.terms and not outer else {}
         with torch.autocast(cost.device.type, enabled=False):
             for penalty in self.penalties:
-                if outer and penalty.latent == "static":
+                if outer and penalty.latent != "dynamic":
                     continue
-                value = penalty.divergence(*_pair(penalty, model, encoded)).sum()
+                value = _value(penalty, model, encoded)
                 parts[penalty.path] = value.detach()
                 total = total + penalty.weight_at(step) * value
-            if self.terms and not outer:
-                views = self._encode_views(model, encoded)
-                for term in self.terms:
-                    value = term.loss({name: views[name] for name in term.loss.needs})
-                    parts[f"term.{term.key}"] = value.detach()
-                    parts |= {f"term.{term.key}.{name}": estimate.detach() for name, estimate in term.loss.estimates.items()}
-                    total = total + term.weight_at(step) * value
+            for term in self.terms if views else ():
+                value = term.loss({name: views[name] for name in term.loss.needs})
+                parts[f"term.{term.key}"] = value.detach()
+                parts |= {f"term.{term.key}.{name}": estimate.detach() for name, estimate in term.loss.estimates.items()}
+                total = total + term.weight_at(step) * value
         return Losses(total=total, parts=parts)
 
     def warnings(self, parts: Mapping[str, float]) -> list[str]:
@@ -166,6 +170,19 @@ def warmth(step: int, warmup_steps: int) -> float:
     return min(1.0, step / warmup_steps) if warmup_steps else 1.0
 
 
+def _value(penalty: Penalty, model: SequenceAutoencoder, encoded: Encoded) -> Tensor:
+    """A penalty without its weight, summed over the independent problems."""
+    value: Tensor
+    if penalty.latent == "action":
+        action = _ready_action(encoded.posterior.action)
+        if action is None:
+            raise RecipeError(f"{penalty.path}: the model has no action latent")
+        value = penalty.divergence(action, model.action_prior().to(action.logits))
+    else:
+        value = penalty.divergence(*_pair(penalty, model, encoded))
+    return value.sum()
+
+
 def _pair(penalty: Penalty, model: SequenceAutoencoder, encoded: Encoded) -> tuple[Latent, Latent]:
     """Posterior and prior of a penalty's latent, at least float32, of all processes, time in front: `[n, d]` or `[t, n, d]`."""
     if penalty.latent == "static":
@@ -180,6 +197,10 @@ def _pair(penalty: Penalty, model: SequenceAutoencoder, encoded: Encoded) -> tup
 
 def _ready(x: Tensor) -> Tensor:
     return gather(x.float() if x.dtype in (torch.bfloat16, torch.float16) else x)
+
+
+def _ready_action(action: CategoricalLatent | None) -> CategoricalLatent | None:
+    return None if action is None else CategoricalLatent(sample=_ready(action.sample), logits=_ready(action.logits))
 
 
 def _timed(x: Tensor) -> Tensor:
@@ -200,7 +221,7 @@ def _reorder(x: Tensor, order: Tensor) -> Tensor:
 def _gathered(view: Encoded) -> Encoded:
     """A view with the latents of all processes."""
     q, p = view.posterior, view.prior
-    action = None if q.action is None else CategoricalLatent(sample=_ready(q.action.sample), logits=_ready(q.action.logits))
-    posterior = SequencePosterior(static=_map(q.static, _ready), dynamic=_map(q.dynamic, _ready), action=action)
+    static, dynamic = _map(q.static, _ready), _map(q.dynamic, _ready)
+    posterior = SequencePosterior(static=static, dynamic=dynamic, action=_ready_action(q.action))
     prior = SequencePrior(static=_map(p.static, _ready), dynamic=_map(p.dynamic, _ready))
     return evolve(view, posterior=posterior, prior=prior)

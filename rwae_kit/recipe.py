@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 import tomlkit
 from attrs import field, frozen
-from attrs.validators import ge, in_
+from attrs.validators import deep_iterable, ge, gt, in_
 
 from rwae_kit.convert import structure, unstructure
 from rwae_kit.errors import RecipeError, did_you_mean
@@ -54,6 +54,15 @@ class Latents:
     static: int = field(validator=ge(1), metadata={"help": "size of the static latent"})
     dynamic: int = field(validator=ge(1), metadata={"help": "size of the dynamic latent of each frame"})
     action: int = field(default=0, validator=ge(0), metadata={"help": "number of actions; 0: no action latent"})
+    action_prior: tuple[float, ...] = field(
+        default=(),
+        validator=deep_iterable(gt(0)),
+        metadata={"help": "probability of each action, up to a factor; empty: all alike"},
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.action_prior and len(self.action_prior) != self.action:
+            raise ValueError(f"'action_prior' has {len(self.action_prior)} numbers for {self.action} actions")
 
 
 @frozen(kw_only=True)
@@ -89,7 +98,7 @@ class TermEntry:
 
 _WEIGHING = ("weight", "warmup_steps", "conditioning")
 _PARTS = {"data": False, "encoder": True, "static_prior": False, "prior": False, "decoder": True, "reconstruction": False}
-_KEYS = ("title", "about", *_PARTS, "latents", "action", "penalty", "term", "training")
+_KEYS = ("title", "about", *_PARTS, "latents", "action", "penalty", "term", "view", "training")
 
 
 @frozen(kw_only=True)
@@ -108,6 +117,8 @@ class Recipe:
     reconstruction: Part
     penalties: tuple[PenaltyEntry, ...] = ()
     terms: tuple[TermEntry, ...] = ()
+    views: tuple[Part, ...] = ()
+    """`[view.NAME]`: options of a view that a term reads; views that are not named have their defaults."""
     training: TrainingConfig = field(factory=TrainingConfig)
 
     @classmethod
@@ -139,6 +150,10 @@ class Recipe:
                 TermEntry(key=key, part=_part(table, f"term.{key}"), weighing=_weighing(table, f"term.{key}"))
                 for key, table in _table(values.get("term", {}), "term").items()
             ),
+            views=tuple(
+                Part.read({"name": name, **_table(table, f"view.{name}")}, f"view.{name}")
+                for name, table in _table(values.get("view", {}), "view").items()
+            ),
             training=structure(values.get("training", {}), TrainingConfig, "training"),
             **{key: Part.read(values[key], key, framed) for key, framed in _PARTS.items() if key in values},
         )
@@ -157,6 +172,8 @@ class Recipe:
         values["penalty"] = penalty
         if self.terms:
             values["term"] = {e.key: {**e.part.table(), **unstructure(e.weighing)} for e in self.terms}
+        if self.views:
+            values["view"] = {view.name: unstructure(view.options) for view in self.views}
         values["training"] = unstructure(self.training)
         return values
 

@@ -40,7 +40,7 @@ KINDS: Mapping[str, Kind] = {
     "prior": Kind("rwae_priors", ("DynamicPrior",)),
     "decoder": Kind("rwae_decoders", ("Decoder",)),
     "reconstruction": Kind("rwae_reconstructions", ("Reconstruction",)),
-    "divergence": Kind("rwae_divergences", ("Divergence",)),
+    "divergence": Kind("rwae_divergences", ("Divergence", "CategoricalDivergence")),
     "term": Kind("rwae_terms", ("LatentTerm",)),
     "view": Kind("rwae_views", ("FrameView", "OrderView")),
     "dataset": Kind("rwae_datasets", ("SequenceDataset",)),

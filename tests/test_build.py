@@ -104,6 +104,20 @@ def test_a_net_that_cannot_take_the_frames_says_so_with_its_place(tiny: dict[str
         build(Recipe.from_dict(tiny), Registry.installed(), DataInfo(name="toy", frame=(1, 18, 18), length=4))
 
 
+def test_a_view_has_the_options_of_its_table_and_its_defaults_where_it_has_none(tiny: dict[str, Any]) -> None:
+    tiny["term"] = {"look": {"name": "info_nce", "of": "dynamic", "weight": 1.0}, "order": {"name": "info_nce", "weight": 1.0}}
+    tiny["view"] = {"augment": {"crop": {"area": 0.7}}}
+    recipe = resolve(Recipe.from_dict(tiny), Registry.installed())
+    assert recipe.views[0].options["crop"] == {"area": 0.7, "aspect": 4 / 3}
+    _, objective = build(recipe, Registry.installed(), INFO)
+    config = objective.terms[0].views["augment"].config
+    assert (config.crop.area, config.blur.sigma) == (0.7, type(config.blur)().sigma)
+    with pytest.raises(RecipeError, match=r"view\.augment\.crop\.area: must be <= 1, not 2"):
+        build(Recipe.from_dict(merge(tiny, "view.augment.crop.area", 2)), Registry.installed(), INFO)
+    with pytest.raises(RecipeError, match=r"view\.blur: no term reads this view\. Read: \['augment', 'shuffle'\]"):
+        build(Recipe.from_dict(merge(tiny, "view.blur.sigma", 2)), Registry.installed(), INFO)
+
+
 def test_a_continuous_penalty_on_the_action_latent_is_refused(tiny: dict[str, Any]) -> None:
     tiny["latents"]["action"], tiny["action"] = 3, "soft"
     tiny["penalty"]["action"] = {"mmd": {"weight": 1.0}}

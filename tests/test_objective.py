@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import pytest
 import torch
@@ -42,7 +42,7 @@ class FirstMoment(Divergence):
     """The squared difference of the means: enough to see what a divergence is given."""
 
     Config = Nothing
-    saturates_at: ClassVar[float | None] = 0.9
+    saturates_at = 0.9
 
     def __init__(self) -> None:
         super().__init__(Nothing())
@@ -199,6 +199,25 @@ def test_a_view_with_new_pixels_is_encoded_and_not_decoded(model: SequenceAutoen
     assert len(decoded) == 1
     gap = model(data).posterior.static.sample - model(evolve(data, x=0.5 * data.x)).posterior.static.sample
     torch.testing.assert_close(losses.parts["term.gap"], gap.square().sum().detach())
+
+
+def test_views_are_encoded_under_the_autocast_of_the_clips_and_reach_a_term_in_full_precision(model: SequenceAutoencoder) -> None:
+    seen: list[torch.dtype] = []
+
+    def compare(views: Mapping[str, Encoded]) -> Tensor:
+        seen.extend(views[name].posterior.static.sample.dtype for name in ("clip", "other"))
+        return views["other"].posterior.static.sample.square().sum()
+
+    gap = StaticGap(Nothing())
+    gap.forward = compare  # type: ignore[method-assign]
+    dtypes = []
+    model.encoder.frames.register_forward_hook(lambda _, __, features: dtypes.append(features.dtype))
+    for view in (Dark(Nothing()), Reverse(Nothing())):
+        objective = Objective([], [Term(key="gap", loss=gap, weight=1.0, views={"other": view})])
+        with torch.autocast("cpu", torch.bfloat16):
+            objective(model, model(batch()), 0)
+    assert dtypes == 3 * [torch.bfloat16]
+    assert seen == 4 * [torch.float32]
 
 
 def test_the_critic_loss_reaches_the_critic_and_nothing_else(tiny: dict[str, Any]) -> None:

@@ -14,11 +14,13 @@ from rwae_kit.recipe import Recipe, merge, parse_value, read_toml
 
 def test_a_recipe_comes_back_from_its_toml_unchanged(tiny: dict[str, Any]) -> None:
     tiny["term"] = {"leak": {"name": "anything", "weight": 2.0, "warmup_steps": 3, "of": ["static"]}}
+    tiny["view"] = {"blur": {"sigma": 2.0}, "augment": {"crop": {"area": 0.7}}}
     recipe = Recipe.from_dict(tiny)
     again = Recipe.from_dict(tomllib.loads(recipe.to_toml()))
     assert again == recipe
     assert again.terms[0].part.options == {"of": ["static"]}
     assert again.terms[0].weighing.warmup_steps == 3
+    assert {view.name: view.options for view in again.views} == tiny["view"]
 
 
 def test_penalties_keep_their_latent_their_weight_and_their_own_options(tiny: dict[str, Any]) -> None:
@@ -49,6 +51,8 @@ def test_a_part_may_be_a_bare_name(tiny: dict[str, Any]) -> None:
         ("training.bach_size", 3, "training: unknown key 'bach_size'. Did you mean 'batch_size'?"),
         ("training.critic.learning_rate", "fast", "training.critic.learning_rate: needs a number, not 'fast'"),
         ("title", 3, "title: needs a word, not 3"),
+        ("view", 3, "view: needs a table, not 3"),
+        ("view.blur", 3, "view.blur: needs a table, not 3"),
     ],
 )
 def test_a_mistake_is_named_with_its_path(tiny: dict[str, Any], path: str, value: Any, message: str) -> None:

@@ -17,7 +17,7 @@ from rwae_kit.training.progress import Reporter
 REGISTRY = Registry.installed()
 NAMES = REGISTRY.names("recipe")
 FRAMES = {"moving_shapes": (3, 32, 32), "sprites": (3, 64, 64)}
-PARAMETERS = {"quickstart": 539_939, "rwae-mmd": 8_965_369}
+PARAMETERS = {"cdsvae": 11_145_603, "quickstart": 539_939, "rwae-gan": 8_965_369, "rwae-mmd": 8_965_369}
 """Of the model, without its critics."""
 
 

@@ -13,6 +13,7 @@ from rwae_kit.errors import DataError
 from rwae_kit.interfaces import (
     ActionEncoder,
     AdversarialDivergence,
+    CategoricalDivergence,
     Decoder,
     Divergence,
     DynamicPrior,
@@ -69,6 +70,16 @@ class CriticGap(Gap, AdversarialDivergence):
 
     def critic_loss(self, posterior: Latent, prior: Latent) -> Tensor:
         return -self(*(evolve(latent, sample=latent.sample.detach()) for latent in (posterior, prior))).sum()
+
+
+class Surprise(Plain, CategoricalDivergence):
+    """KL(q(a), p(a)), averaged over the clips."""
+
+    def forward(self, posterior: CategoricalLatent, prior: Tensor) -> Tensor:
+        return self.each(posterior.logits, prior).mean()
+
+    def each(self, logits: Tensor, prior: Tensor) -> Tensor:
+        return (logits.softmax(-1) * (logits.log_softmax(-1) - prior)).sum(-1)
 
 
 class Flat(Plain, FrameEncoder):
@@ -223,7 +234,7 @@ class Silent(Tracker):
 
 
 WORKING = {
-    "divergence": (Gap, CriticGap),
+    "divergence": (Gap, CriticGap, Surprise),
     "frame_encoder": (Flat,),
     "frame_decoder": (Unflat,),
     "encoder": (Mean,),

@@ -1,4 +1,4 @@
-"""The Kullback-Leibler divergence between diagonal Gaussians: `kl`."""
+"""The Kullback-Leibler divergence: `kl` between diagonal Gaussians, `categorical_kl` of the action latent."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from rwae_kit import hookimpl
 @hookimpl
 def rwae_divergences() -> dict[str, str]:
     """KL penalties."""
-    return {"kl": "rwae_kl.kl:GaussianKL"}
+    return {"categorical_kl": "rwae_kl.categorical:CategoricalKL", "kl": "rwae_kl.kl:GaussianKL"}

@@ -10,13 +10,21 @@ from rwae_kit import hookimpl
 @hookimpl
 def rwae_frame_encoders() -> Mapping[str, str]:
     """Frames to features."""
-    return {"conv": "rwae_nets.conv:ConvFrameEncoder", "mlp": "rwae_nets.mlp:MlpFrameEncoder"}
+    return {
+        "conv": "rwae_nets.conv:ConvFrameEncoder",
+        "mlp": "rwae_nets.mlp:MlpFrameEncoder",
+        "resblock": "rwae_nets.resblock:ResblockFrameEncoder",
+    }
 
 
 @hookimpl
 def rwae_frame_decoders() -> Mapping[str, str]:
     """Features to frames."""
-    return {"conv": "rwae_nets.conv:ConvFrameDecoder", "mlp": "rwae_nets.mlp:MlpFrameDecoder"}
+    return {
+        "conv": "rwae_nets.conv:ConvFrameDecoder",
+        "mlp": "rwae_nets.mlp:MlpFrameDecoder",
+        "resblock": "rwae_nets.resblock:ResblockFrameDecoder",
+    }
 
 
 @hookimpl
@@ -25,7 +33,16 @@ def rwae_encoders() -> Mapping[str, str]:
     return {
         "autoregressive": "rwae_nets.encoders:AutoregressiveEncoder",
         "bidirectional": "rwae_nets.encoders:BidirectionalEncoder",
+        "cdsvae": "rwae_nets.cdsvae:CdsvaeEncoder",
+        "factorised": "rwae_nets.dsvae:FactorisedEncoder",
+        "full": "rwae_nets.dsvae:FullEncoder",
     }
+
+
+@hookimpl
+def rwae_action_encoders() -> Mapping[str, str]:
+    """Posteriors q(a | x_1:T, z_1:T)."""
+    return {"lstm": "rwae_nets.actions:LstmActionEncoder"}
 
 
 @hookimpl
@@ -37,7 +54,13 @@ def rwae_static_priors() -> Mapping[str, str]:
 @hookimpl
 def rwae_priors() -> Mapping[str, str]:
     """p(z_t | z_<t)."""
-    return {"gru": "rwae_nets.priors:GruPrior", "lstm": "rwae_nets.priors:LstmPrior"}
+    return {
+        "gru": "rwae_nets.priors:GruPrior",
+        "linear": "rwae_nets.simple_priors:LinearPrior",
+        "lstm": "rwae_nets.priors:LstmPrior",
+        "standard_normal": "rwae_nets.simple_priors:IndependentNormal",
+        "transformer": "rwae_nets.transformer:TransformerPrior",
+    }
 
 
 @hookimpl

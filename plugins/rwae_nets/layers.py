@@ -99,19 +99,26 @@ class GaussianHead(nn.Module):
         self.both = linear(hidden, 2 * d, slope=1.0)
         with torch.no_grad():
             self.both.weight.mul_(0.1)
-            self.both.bias[d:].fill_(self._unbounded(initial))
+            self.both.bias[d:].fill_(unbounded(initial, *bounds))
 
     def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_var = self.both(hidden).chunk(2, dim=-1)
         return mean, self._bounded(log_var)
 
     def _bounded(self, log_var: Tensor) -> Tensor:
-        below = self.high - functional.softplus(self.high - log_var)
-        return self.low + functional.softplus(below - self.low)
+        return bounded(log_var, self.low, self.high)
 
-    def _unbounded(self, log_var: float) -> float:
-        below = self.low + _inverse_softplus(log_var - self.low)
-        return self.high - _inverse_softplus(self.high - below)
+
+def bounded(log_var: Tensor, low: float, high: float) -> Tensor:
+    """Into (low, high + a little), smoothly: see `GaussianHead`."""
+    below = high - functional.softplus(high - log_var)
+    return low + functional.softplus(below - low)
+
+
+def unbounded(log_var: float, low: float, high: float) -> float:
+    """What `bounded` takes to `log_var`."""
+    below = low + _inverse_softplus(log_var - low)
+    return high - _inverse_softplus(high - below)
 
 
 def _inverse_softplus(y: float) -> float:

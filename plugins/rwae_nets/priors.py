@@ -1,8 +1,9 @@
-"""`standard_normal` p(s), and the recurrent priors `lstm` and `gru` p(z_t | z_<t)."""
+"""`standard_normal` p(s), and the recurrent priors `lstm` and `gru` p(z_t | z_<t), with what all chains share."""
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Callable
+from typing import TypeVar, final
 
 import torch
 from attrs import field, frozen
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 
 from rwae_kit import Batch, DynamicPrior, Latent, Spec, StaticPrior
 from rwae_nets.layers import GaussianHead, full_precision, increasing, initialised
+
+State = TypeVar("State")
 
 
 @final
@@ -34,11 +37,9 @@ class StandardNormal(StaticPrior):
 
 
 @frozen(kw_only=True)
-class RecurrentOptions:
-    """What both recurrent priors can be told."""
+class ChainOptions:
+    """What every net that gives p(z_t | z_<t) can be told."""
 
-    hidden: int = field(default=64, validator=gt(0), metadata={"help": "recurrent units"})
-    layers: int = field(default=1, validator=gt(0), metadata={"help": "recurrent layers"})
     residual: bool = field(default=False, metadata={"help": "the net gives the change from the z before, not the mean"})
     log_var: float = field(default=0.0, metadata={"help": "initial log-variance"})
     log_var_range: tuple[float, float] = field(default=(-8.0, 3.0), validator=increasing, metadata={"help": "its bounds"})
@@ -46,6 +47,18 @@ class RecurrentOptions:
     def __attrs_post_init__(self) -> None:
         if not self.log_var_range[0] < self.log_var < self.log_var_range[1]:
             raise ValueError(f"'log_var' = {self.log_var} must lie inside 'log_var_range' = {self.log_var_range}")
+
+    def head(self, hidden: int, d: int) -> GaussianHead:
+        """A head with these options."""
+        return GaussianHead(hidden, d, initial=self.log_var, bounds=self.log_var_range)
+
+
+@frozen(kw_only=True)
+class RecurrentOptions(ChainOptions):
+    """What both recurrent priors can be told."""
+
+    hidden: int = field(default=64, validator=gt(0), metadata={"help": "recurrent units"})
+    layers: int = field(default=1, validator=gt(0), metadata={"help": "recurrent layers"})
 
 
 @final
@@ -99,25 +112,42 @@ class Chain(nn.Module):
         super().__init__()
         self.size, self.residual = d, options.residual
         self.recurrence = initialised(layer)
-        self.head = GaussianHead(options.hidden, d, initial=options.log_var, bounds=options.log_var_range)
+        self.head = options.head(options.hidden, d)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Latents `[b, t, d]` to the mean and log-variance of each given those before it."""
         with full_precision(z):
-            before = torch.cat((z.new_zeros(len(z), 1, self.size), z[:, :-1]), dim=1)
+            before = shifted(z)
             return self._gaussian(before, self.recurrence(before)[0])
 
     def ancestral(self, noise: Tensor) -> Tensor:
         """Standard normal `[b, t, d]` to draws `[b, t, d]`."""
-        state, z, draws = None, torch.zeros_like(noise[:, :1]), []
-        with full_precision(noise):
-            for epsilon in noise.unsqueeze(2).unbind(1):
-                hidden, state = self.recurrence(z, state)
-                mean, log_var = self._gaussian(z, hidden)
-                z = torch.addcmul(mean, torch.exp(0.5 * log_var), epsilon)
-                draws.append(z)
-        return torch.cat(draws, dim=1)
+
+        def step(z: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+            hidden, state = self.recurrence(z, state)
+            return *self._gaussian(z, hidden), state
+
+        return ancestral(step, noise, None)
 
     def _gaussian(self, before: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_var = self.head(hidden)
         return (before + mean if self.residual else mean), log_var
+
+
+def shifted(z: Tensor) -> Tensor:
+    """The latent before each, z_0 = 0: `[b, t, d] -> [b, t, d]`."""
+    return torch.cat((torch.zeros_like(z[:, :1]), z[:, :-1]), dim=1)
+
+
+def ancestral(step: Callable[[Tensor, State], tuple[Tensor, Tensor, State]], noise: Tensor, state: State) -> Tensor:
+    """Draws one after the other, z_0 = 0: standard normal `[b, t, d]` to `[b, t, d]`.
+
+    `step` gives mean and log-variance `[b, 1, d]` of the latent behind z `[b, 1, d]`, and the next state.
+    """
+    z, draws = torch.zeros_like(noise[:, :1]), []
+    with full_precision(noise):
+        for epsilon in noise.unsqueeze(2).unbind(1):
+            mean, log_var, state = step(z, state)
+            z = torch.addcmul(mean, torch.exp(0.5 * log_var), epsilon)
+            draws.append(z)
+    return torch.cat(draws, dim=1)

@@ -174,6 +174,8 @@ def flags_of(values: Mapping[str, Any], registry: Registry) -> Iterator[Flag]:
         path, name = f"term.{key}", _name_in(table)
         yield from _flags(path, registry.get("term", name, path).Config, f"term {key}: {name}", table)
         yield from _flags(path, Weighing, f"term {key}: {name}", table)
+    for name, table in _tables(values.get("view")):
+        yield from _flags(f"view.{name}", registry.get("view", name, f"view.{name}").Config, f"view {name}", table)
     yield from _flags("training", TrainingConfig, "training", values.get("training"))
 
 

@@ -25,11 +25,18 @@ from rwae_kit.testing.behaviour import (
     shape,
     with_noise,
 )
+from rwae_kit.testing.categorical import check_categorical_divergence
 from rwae_kit.testing.inputs import SPECS, B, D, H, T, Tensors, TinyDecoder, TinyEncoder, batch_of, draws, encoded, normal, uniform
 
 
 def check_divergence(cls: Any, config: Any = None) -> None:
-    """A `Divergence`: leading axes, n != m (n = m where `paired`), weights; `critic_loss` moves its own parameters only."""
+    """A `Divergence`: leading axes, n != m (n = m where `paired`), weights; `critic_loss` moves its own parameters only.
+
+    A `CategoricalDivergence`: a scalar from the posteriors `[b, a]`, whatever their order, and the prior.
+    """
+    if isinstance(cls, type) and issubclass(cls, interfaces.CategoricalDivergence):
+        check_categorical_divergence(cls, config)
+        return
     build = builder(cls, interfaces.Divergence, config, lambda c: (c, D), "(config, d)")
     adversarial = issubclass(cls, interfaces.AdversarialDivergence)
     owned = any(True for _ in build().parameters())
@@ -196,9 +203,10 @@ def check_reconstruction(cls: Any, config: Any = None) -> None:
 def check_term(cls: Any, config: Any = None) -> None:
     """A `LatentTerm`: a scalar of the views it needs, with gradient to their latents and scalar estimates."""
     build = builder(cls, interfaces.LatentTerm, config, lambda c: (c, SPECS[0]), "(config, spec)")
+    needs = cast(interfaces.LatentTerm, build()).needs
 
     def run(net: Component, given: Tensors) -> dict[str, Tensor]:
-        views = {name: encoded(given, name) for name in cls.needs}
+        views = {name: encoded(given, name) for name in needs}
         value = net(views)
         estimates = cast(interfaces.LatentTerm, net).estimates
         require(all(isinstance(e, Tensor) and e.ndim == 0 for e in estimates.values()), cls, "estimates must be scalar tensors")
@@ -206,7 +214,7 @@ def check_term(cls: Any, config: Any = None) -> None:
 
     def inputs(dtype: torch.dtype) -> dict[str, Tensor]:
         sizes = {"static": (B, SPECS[0].static), "dynamic": (B, T, SPECS[0].dynamic), "features": (B, T, H)}
-        parts = [(f"{view} {name}", size) for view in cls.needs for name, size in sizes.items()]
+        parts = [(f"{view} {name}", size) for view in needs for name, size in sizes.items()]
         return {name: normal(dtype, *size, seed=i) for i, (name, size) in enumerate(parts)}
 
     behaves(cls, build, inputs, run, {})

@@ -77,6 +77,14 @@ def test_settings_are_read_as_toml_and_bare_words_as_words() -> None:
     assert found.settings == (("a.b", [1, 2.5]), ("c", True), ("d", "lstm"), ("e", "x=y"))
 
 
+def test_terms_and_the_views_that_have_a_table_have_flags() -> None:
+    values = {"term": {"keep": {"name": "info_nce", "weight": 1.0}}, "view": {"augment": {"blur": {"sigma": 2.0}}}}
+    flags = {flag.path: flag for flag in flags_of(values, Registry.installed())}
+    assert "term.keep.temperature" in flags
+    assert flags["view.augment.blur.sigma"].shown_default() == "2.0"
+    assert "view.augment.crop.area" in flags
+
+
 def test_the_values_of_a_recipe_are_not_written() -> None:
     before = repr(VALUES)
     selected("--penalty", "mmd", "--prior", "gru", "--set", "encoder.frames.features=2")

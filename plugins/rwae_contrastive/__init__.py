@@ -1,0 +1,27 @@
+"""Estimators of mutual information between latents and clips, and the views that they compare."""
+
+from __future__ import annotations
+
+from rwae_kit import hookimpl
+
+
+@hookimpl
+def rwae_terms() -> dict[str, str]:
+    """Mutual information by contrast and by minibatch densities."""
+    return {
+        "info_nce": "rwae_contrastive.info_nce:InfoNCE",
+        "weighted_sampling": "rwae_contrastive.weighted_sampling:WeightedSampling",
+    }
+
+
+@hookimpl
+def rwae_views() -> dict[str, str]:
+    """Orders of frames keep the static latent, new looks keep the dynamic one."""
+    return {
+        "shuffle": "rwae_contrastive.orders:Shuffle",
+        "reverse": "rwae_contrastive.orders:Reverse",
+        "crop": "rwae_contrastive.looks:Crop",
+        "colour": "rwae_contrastive.looks:Colour",
+        "blur": "rwae_contrastive.looks:Blur",
+        "augment": "rwae_contrastive.looks:Augment",
+    }

@@ -18,7 +18,7 @@ from rwae_kit.interfaces import CategoricalDivergence, Divergence, SequenceDatas
 from rwae_kit.model import SequenceAutoencoder
 from rwae_kit.objective import Objective, Penalty, Term
 from rwae_kit.recipe import Part, PenaltyEntry, Recipe, TermEntry
-from rwae_kit.registry import Registry
+from rwae_kit.registry import UNVERSIONED, Registry
 
 GIVEN = "given"
 """The name of data that was passed from Python: no registered data set."""
@@ -97,6 +97,7 @@ def from_pretrained(folder: Path | str, *, registry: Registry | None = None, dev
     with _seeded(0):
         model = _model(Recipe.from_dict(recipe, f"{folder}/model.json"), registry, info)
     checkpoint.restore(model, state, str(folder))
+    model.origin = meta["origin"]  # with the versions that it was trained with
     return model.to(device).eval()
 
 
@@ -104,14 +105,18 @@ def require(parts: Iterable[Mapping[str, str]], registry: Registry, where: str) 
     """Check that the parts that a saved model names are registered.
 
     Raises:
-        PluginError: one is not; says which distribution has it.
+        PluginError: one is not; says which distribution, or which file, has it.
     """
     for part in parts:
         if (part["kind"], part["name"]) not in registry.entries:
-            raise PluginError(
-                f"{where}: its {part['kind'].replace('_', ' ')} {part['name']!r} comes from {part['distribution']} "
-                f"{part['version']}, which is not installed: pip install '{part['distribution']}=={part['version']}'"
+            its, home, version = (
+                f"{where}: its {part['kind'].replace('_', ' ')} {part['name']!r}",
+                part["distribution"],
+                part["version"],
             )
+            if version == UNVERSIONED:
+                raise PluginError(f"{its} comes from {home}, which is no installed package: give it again (--plugin FILE)")
+            raise PluginError(f"{its} comes from {home} {version}, which is not installed: pip install '{home}=={version}'")
 
 
 load = from_pretrained

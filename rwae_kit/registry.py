@@ -21,6 +21,8 @@ from rwae_kit.errors import PluginError, did_you_mean
 
 GROUP = "rwae_kit"
 """The entry-point group of every plugin, ours and a stranger's."""
+UNVERSIONED = "-"
+"""The version of a plugin that is no installed package: a file, or an object of this process."""
 
 
 @frozen
@@ -103,7 +105,7 @@ class Registry:
             registry = registry.with_plugin(_module_from(path), name=path.stem, distribution=str(path))
         return registry
 
-    def with_plugin(self, plugin: object, *, name: str, distribution: str = "this process", version: str = "-") -> Self:
+    def with_plugin(self, plugin: object, *, name: str, distribution: str = "this process", version: str = UNVERSIONED) -> Self:
         """This registry and one plugin more: any module or object with hook implementations.
 
         Raises:
@@ -187,7 +189,7 @@ class Registry:
     def _with_entry_point(self, point: EntryPoint) -> Self:
         distribution = point.dist.name if point.dist else "unknown"
         try:
-            version = point.dist.version if point.dist else "-"
+            version = point.dist.version if point.dist else UNVERSIONED
             return self.with_plugin(point.load(), name=point.name, distribution=distribution, version=version)
         except Exception as error:
             reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"

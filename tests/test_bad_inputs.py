@@ -312,18 +312,17 @@ def test_a_run_whose_plugin_is_not_installed_says_what_to_install(refused: Refus
     meta = json.loads((run / "model.json").read_text())
     for part in meta["origin"]["parts"]:
         if part["kind"] == "prior":
-            part |= {"name": "transformer", "distribution": "rwae-transformer", "version": "2.1"}
-    meta["origin"]["recipe"]["prior"] = {"name": "transformer"}
+            part |= {"name": "wavelet", "distribution": "rwae-wavelet", "version": "2.1"}
+    meta["origin"]["recipe"]["prior"] = {"name": "wavelet"}
     (run / "model.json").write_text(json.dumps(meta))
     found = refused("sample", run)
-    assert (
-        "prior 'transformer' comes from rwae-transformer 2.1, which is not installed: pip install 'rwae-transformer==2.1'" in found
-    )
+    assert "prior 'wavelet' comes from rwae-wavelet 2.1, which is not installed: pip install 'rwae-wavelet==2.1'" in found
 
 
 def test_a_run_with_a_plugin_file_needs_it_again(refused: Refused, plugin: Path, tmp_path: Path) -> None:
     main(["train", *TINY[6:], "--data", "stored", "--penalty", "means", "--plugin", str(plugin), "--out", str(tmp_path / "own")])
-    assert "data: unknown dataset 'stored'. Known:" in refused("swap", tmp_path / "own")
+    missing = f"stored: its dataset 'stored' comes from {plugin}, which is no installed package: give it again (--plugin FILE)"
+    assert missing in refused("swap", tmp_path / "own")
     main(["swap", str(tmp_path / "own"), "--plugin", str(plugin)])
     main(["sample", str(tmp_path / "own")])  # neither the data nor the penalty are needed to draw
 

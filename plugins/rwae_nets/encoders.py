@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Literal, final
 
 import torch
@@ -36,8 +37,35 @@ class EncoderOptions:
         return GaussianHead(hidden, d, initial=self.log_var, bounds=self.log_var_range)
 
 
+class PooledEncoder(SequenceEncoder, ABC):
+    """What these encoders share: features of every frame on its own, s from all of them, and then z_1:T.
+
+    Shape: features `[b, t, h]` to static `[b, d_s]` and dynamic `[b, t, d_d]`, in the precision of the weights under autocast too.
+    """
+
+    frames: FrameEncoder
+    static: StaticNet
+    head: GaussianHead
+
+    @final
+    def features(self, batch: Batch) -> Tensor:
+        return frame_features(self.frames, batch.x)
+
+    @final
+    def posterior(self, features: Tensor, batch: Batch) -> SequencePosterior:
+        with full_precision(features):
+            features = features.to(self.head.both.weight.dtype)
+            static = self.draw(*self.static(features, batch.mask))
+            dynamic = self.dynamic(features, static.sample, batch.mask)
+        return SequencePosterior(static=static, dynamic=evolve(dynamic, weight=batch.mask))
+
+    @abstractmethod
+    def dynamic(self, features: Tensor, static: Tensor, mask: Tensor | None) -> Latent:
+        """z_1:T `[b, t, d_d]` from features `[b, t, h]`, the draw of s `[b, d_s]` and the mask `[b, t]`."""
+
+
 @final
-class AutoregressiveEncoder(SequenceEncoder):
+class AutoregressiveEncoder(PooledEncoder):
     """q(s | x_1:T) q(z_t | z_<t, x_<=t): an LSTM over the features and the draw before.
 
         h_t = LSTM([f(x_t), z_t-1], h_t-1),    z_t ~ N(mean(h_t), var(h_t)),    z_0 = h_0 = 0
@@ -64,23 +92,16 @@ class AutoregressiveEncoder(SequenceEncoder):
         )
         self.head = config.head(config.hidden, spec.dynamic)
 
-    def features(self, batch: Batch) -> Tensor:
-        return frame_features(self.frames, batch.x)
-
-    def posterior(self, features: Tensor, batch: Batch) -> SequencePosterior:
-        with full_precision(features):
-            features = features.to(self.head.both.weight.dtype)
-            static = self.draw(*self.static(features, batch.mask))
-            if isinstance(self.recurrence, FeedbackLstm):
-                noise = self.noise.normal(*features.shape[:2], self.size, like=features) if self.drawing else None
-                dynamic = self.recurrence(features, self.head, noise)
-            else:
-                dynamic = self.draw(*self.head(self.recurrence(features)[0]))
-        return SequencePosterior(static=static, dynamic=evolve(dynamic, weight=batch.mask))
+    def dynamic(self, features: Tensor, static: Tensor, mask: Tensor | None) -> Latent:
+        if isinstance(self.recurrence, FeedbackLstm):
+            noise = self.noise.normal(*features.shape[:2], self.size, like=features) if self.drawing else None
+            fed_back: Latent = self.recurrence(features, self.head, noise)
+            return fed_back
+        return self.draw(*self.head(self.recurrence(features)[0]))
 
 
 @final
-class BidirectionalEncoder(SequenceEncoder):
+class BidirectionalEncoder(PooledEncoder):
     """q(s | x_1:T) prod_t q(z_t | x_1:T): a bidirectional LSTM over the features, in one pass.
 
     Shape: features `[b, t, h]` to static `[b, d_s]` and dynamic `[b, t, d_d]`, in the precision of the weights under autocast too.
@@ -97,15 +118,8 @@ class BidirectionalEncoder(SequenceEncoder):
         self.recurrence = lstm(frames.size, config.hidden, bidirectional=True)
         self.head = config.head(2 * config.hidden, spec.dynamic)
 
-    def features(self, batch: Batch) -> Tensor:
-        return frame_features(self.frames, batch.x)
-
-    def posterior(self, features: Tensor, batch: Batch) -> SequencePosterior:
-        with full_precision(features):
-            features = features.to(self.head.both.weight.dtype)
-            static = self.draw(*self.static(features, batch.mask))
-            dynamic = self.draw(*self.head(run_lstm(self.recurrence, features, batch.mask)[0]))
-        return SequencePosterior(static=static, dynamic=evolve(dynamic, weight=batch.mask))
+    def dynamic(self, features: Tensor, static: Tensor, mask: Tensor | None) -> Latent:
+        return self.draw(*self.head(run_lstm(self.recurrence, features, mask)[0]))
 
 
 def frame_features(frames: FrameEncoder, x: Tensor) -> Tensor:

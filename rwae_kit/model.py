@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from attrs import evolve
 from einops import repeat
 from torch import Tensor, nn
 
@@ -71,10 +72,7 @@ class SequenceAutoencoder(nn.Module):
 
     def encoded(self, batch: Batch, features: Tensor) -> Encoded:
         """As `forward`, from frame features `[b, t, h]` that are known already."""
-        posterior = self.encoder.posterior(features, batch)
-        if self.action_encoder is not None:
-            action = self.action_encoder(posterior.dynamic.sample, features)
-            posterior = SequencePosterior(static=posterior.static, dynamic=posterior.dynamic, action=action)
+        posterior = self._posterior(batch, features)
         prior = SequencePrior(static=self.static_prior(batch), dynamic=self.prior(posterior.dynamic.sample))
         return Encoded(batch=batch, features=features, posterior=posterior, prior=prior)
 
@@ -92,8 +90,8 @@ class SequenceAutoencoder(nn.Module):
             DataError: another frame shape, values outside the data's range, or values that are not finite.
         """
         with _Evaluating(self):
-            encoded: Encoded = self(self._batch(x))
-            return encoded.posterior
+            batch = self._batch(x)
+            return self._posterior(batch, self.encoder.features(batch))
 
     @torch.no_grad()
     def decode(self, static: Tensor, dynamic: Tensor, action: Tensor | None = None) -> Tensor:
@@ -160,6 +158,12 @@ class SequenceAutoencoder(nn.Module):
             z[:, :, dim] = steps[:, None]
         action = None if posterior.action is None else posterior.action.sample.expand(len(steps), -1)
         return self.decode(s, z, action)
+
+    def _posterior(self, batch: Batch, features: Tensor) -> SequencePosterior:
+        posterior = self.encoder.posterior(features, batch)
+        if self.action_encoder is None:
+            return posterior
+        return evolve(posterior, action=self.action_encoder(posterior.dynamic.sample, features))
 
     def _decoded(self, posterior: SequencePosterior) -> Tensor:
         action = None if posterior.action is None else posterior.action.sample

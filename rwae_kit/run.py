@@ -127,6 +127,9 @@ def evaluate(
         dataset = dataset_of(model, registry)
         data = {name: dataset.clips(name) for name in {"train", split}}
         judge = dataset.judge() if isinstance(dataset, JudgedDataset) else None
+    for name in ("train", split):
+        if name not in data:
+            raise DataError(f"evaluate: the clips of the split {name!r} are missing; given: {', '.join(data)}")
     fresh = build(recipe, registry, model.info)[0].to(model.device).eval() if untrained else None
     return evaluation.evaluate(
         model,

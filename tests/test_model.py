@@ -36,6 +36,15 @@ def test_codes_are_means_and_decode_of_them_is_the_reconstruction(model: Sequenc
     assert 0 <= float(frames.min()) <= float(frames.max()) <= 1
 
 
+def test_encoding_asks_no_prior(model: SequenceAutoencoder) -> None:
+    asked: list[int] = []
+    handles = [prior.register_forward_hook(lambda *_: asked.append(1)) for prior in (model.prior, model.static_prior)]
+    model.encode(clips(2))
+    for handle in handles:
+        handle.remove()
+    assert asked == []
+
+
 def test_a_swap_takes_the_static_latent_of_one_and_the_dynamic_latent_of_the_other(model: SequenceAutoencoder) -> None:
     a, b = clips(2), clips(2, seed=1)
     expected = model.decode(model.encode(a).static.sample, model.encode(b).dynamic.sample)

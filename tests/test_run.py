@@ -116,6 +116,8 @@ def test_labels_that_come_with_the_data_are_probed_by_evaluate(tiny: dict[str, A
     assert found.untrained is not None
     best = max(s.accuracy for s in found.model.probes if s.factor == "bright" and s.code == "static" and s.probe == "linear")
     assert best > 0.9
+    with pytest.raises(DataError, match=r"the clips of the split 'tset' are missing; given: train, validation, test"):
+        rwae_kit.evaluate(run.model, data, split="tset")
     with pytest.raises(DataError, match="passed from Python"):
         rwae_kit.evaluate(run.model)
 

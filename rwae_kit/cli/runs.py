@@ -62,6 +62,13 @@ def check_out(out: Path | None, suffix: str) -> None:
         raise RwaeError(f"--out {out}: a file that ends in {suffix}, such as {out.with_suffix(suffix)}")
 
 
+def picture_file(out: Path | None, run: Path, name: str) -> Path:
+    """Where a picture goes: `out`, or `name` in the run's pictures; the folder is made."""
+    file = out or run / "pictures" / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
+
+
 def wrote(files: Sequence[Path], json: bool) -> None:
     """Say what was written."""
     if json:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rwae_kit.cli.options import JsonFlag, PluginFiles, find_registry
-from rwae_kit.cli.runs import Device, RunFolder, check_out, open_model, wrote
+from rwae_kit.cli.runs import Device, RunFolder, check_out, open_model, picture_file, wrote
 
 
 def sample(
@@ -31,6 +31,5 @@ def sample(
     check_out(out, ".png")
     model = open_model(run, find_registry(plugin), device)
     t = model.info.length if length is None else length
-    target = out or run / "pictures" / f"sample-{n}x{t}-seed{seed}.png"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target = picture_file(out, run, f"sample-{n}x{t}-seed{seed}.png")
     wrote(sample_pictures(model, n, t, seed).save(target.with_suffix(""), model.info.fps), json)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rwae_kit.cli.options import JsonFlag, PluginFiles, find_registry
-from rwae_kit.cli.runs import Device, RunFolder, SplitName, check_out, open_clips, open_model, pick, wrote
+from rwae_kit.cli.runs import Device, RunFolder, SplitName, check_out, open_clips, open_model, pick, picture_file, wrote
 
 
 def swap(
@@ -31,7 +31,6 @@ def swap(
     held_out = open_clips(model, registry, split)
     i, j = clips or choose(held_out, 2).tolist()
     a, b = pick(held_out, [i, j])
-    target = out or run / "pictures" / f"swap-{i}-{j}.png"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target = picture_file(out, run, f"swap-{i}-{j}.png")
     swap_picture(model, a, b).save(target)
     wrote([target], json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from rwae_kit.cli.options import JsonFlag, PluginFiles, find_registry
-from rwae_kit.cli.runs import Device, RunFolder, SplitName, check_out, open_clips, open_model, pick, wrote
+from rwae_kit.cli.runs import Device, RunFolder, SplitName, check_out, open_clips, open_model, pick, picture_file, wrote
 from rwae_kit.errors import RwaeError
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ def traverse(
     centre, width = float(mean[place]), 2 * float(std[place])
     low, high = bounds or (centre - width, centre + width)
     picture = traverse_picture(model, pick(held_out, [clip])[0], latent, place, torch.linspace(low, high, steps).tolist())
-    target = out or run / "pictures" / f"traverse-{latent}-{place}-clip{clip}.png"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target = picture_file(out, run, f"traverse-{latent}-{place}-clip{clip}.png")
     picture.save(target)
     wrote([target], json)
 

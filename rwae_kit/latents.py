@@ -6,9 +6,13 @@ Axes: `b` batch, `t` time, `d` features, `n` draws, `...` independent problems.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from rwae_kit.statistics import RunningStatistics
 
 
 @frozen(kw_only=True, eq=False)
@@ -72,9 +76,13 @@ class SequencePrior:
 
 @frozen(kw_only=True, eq=False)
 class Encoded:
-    """One view of a batch with its frame features `[b, t, h]` and its latents."""
+    """One view of a batch with its frame features `[b, t, h]` and its latents.
+
+    `statistics`: the encoder's running statistics from before the features were computed; None where they are another view's.
+    """
 
     batch: Batch
     features: Tensor
     posterior: SequencePosterior
     prior: SequencePrior
+    statistics: RunningStatistics | None = None

@@ -24,6 +24,7 @@ from rwae_kit.interfaces import (
 )
 from rwae_kit.latents import Batch, Encoded, SequencePosterior, SequencePrior
 from rwae_kit.noise import Noise
+from rwae_kit.statistics import RunningStatistics
 
 
 class SequenceAutoencoder(nn.Module):
@@ -68,7 +69,8 @@ class SequenceAutoencoder(nn.Module):
 
     def forward(self, batch: Batch) -> Encoded:
         """Encode a batch and draw from the priors beside it (the dynamic prior is teacher-forced by the posterior's draws)."""
-        return self.encoded(batch, self.encoder.features(batch))
+        statistics = RunningStatistics(self.encoder)
+        return evolve(self.encoded(batch, self.encoder.features(batch)), statistics=statistics)
 
     def encoded(self, batch: Batch, features: Tensor) -> Encoded:
         """As `forward`, from frame features `[b, t, h]` that are known already."""

@@ -150,7 +150,10 @@ class Objective(nn.Module):
         ]
 
     def _encode_views(self, model: SequenceAutoencoder, encoded: Encoded) -> dict[str, Encoded]:
-        """The clip and every view that a term reads, encoded; a reordered view's features are gathered, not computed again."""
+        """The clip and every view that a term reads, encoded; a reordered view's features are gathered, not computed again.
+
+        The encoder's running statistics move as often as if they were.
+        """
         views = {"clip": encoded}
         for name, view in self._views.items():
             batch = encoded.batch
@@ -160,6 +163,8 @@ class Objective(nn.Module):
                     batch, x=_reorder(batch.x, order), mask=None if batch.mask is None else _reorder(batch.mask, order)
                 )
                 views[name] = model.encoded(reordered, _reorder(encoded.features, order))
+                if encoded.statistics is not None:
+                    encoded.statistics.repeat()
             else:
                 views[name] = model(evolve(batch, x=view(batch)))
         return {name: _gathered(view) for name, view in views.items()}

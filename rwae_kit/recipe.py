@@ -1,6 +1,7 @@
 """A recipe: the parts of a method, as data. Recipe to TOML and back; an error carries the path in the file.
 
-A recipe names parts and gives them options; it knows no class. `rwae_kit.build` turns it into a model and an objective.
+A recipe names parts and gives them options; it knows no class. `rwae_kit.composition` reads it from its file, `rwae_kit.build`
+turns it into a model and an objective.
 """
 
 from __future__ import annotations
@@ -98,7 +99,8 @@ class TermEntry:
 
 _WEIGHING = ("weight", "warmup_steps", "conditioning")
 _PARTS = {"data": False, "encoder": True, "static_prior": False, "prior": False, "decoder": True, "reconstruction": False}
-_KEYS = ("title", "about", *_PARTS, "latents", "action", "penalty", "term", "view", "training")
+_WORDS = ("title", "method", "paper", "about")
+_KEYS = (*_WORDS, *_PARTS, "latents", "action", "penalty", "term", "view", "training")
 
 
 @frozen(kw_only=True)
@@ -106,6 +108,8 @@ class Recipe:
     """A method: its parts by name, the sizes of its latents, and how to train it."""
 
     title: str = ""
+    method: str = ""
+    paper: str = ""
     about: str = ""
     data: Part
     latents: Latents
@@ -134,7 +138,7 @@ class Recipe:
         for key in ("data", "latents", "encoder", "prior", "decoder", "reconstruction"):
             if key not in values:
                 raise RecipeError(f"{where}: [{key}] is missing")
-        for key in ("title", "about"):
+        for key in _WORDS:
             if not isinstance(values.get(key, ""), str):
                 raise RecipeError(f"{key}: needs a word, not {values[key]!r}")
         latents = structure(values["latents"], Latents, "latents")
@@ -142,6 +146,8 @@ class Recipe:
             raise RecipeError(f"latents.action is {latents.action}: an action latent needs both its size and an [action] encoder")
         return cls(
             title=values.get("title", ""),
+            method=values.get("method", ""),
+            paper=values.get("paper", ""),
             about=values.get("about", ""),
             latents=latents,
             action=Part.read(values["action"], "action") if "action" in values else None,
@@ -164,7 +170,7 @@ class Recipe:
         for entry in self.penalties:
             table = {**unstructure(entry.weighing), **unstructure(entry.part.options)}
             penalty.setdefault(entry.latent, {})[entry.part.name] = table
-        values: dict[str, Any] = {key: getattr(self, key) for key in ("title", "about") if getattr(self, key)}
+        values: dict[str, Any] = {key: getattr(self, key) for key in _WORDS if getattr(self, key)}
         values |= {key: getattr(self, key).table() for key in _PARTS}
         values["latents"] = unstructure(self.latents)
         if self.action is not None:

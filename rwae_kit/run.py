@@ -11,12 +11,13 @@ from attrs import frozen
 
 from rwae_kit import checkpoint, distributed, evaluation
 from rwae_kit.build import GIVEN, build, from_pretrained, open_dataset, require, resolve
+from rwae_kit.composition import composed, recipe_values
 from rwae_kit.data import Clips, check_finite, clips_from
 from rwae_kit.errors import DataError, RwaeError
 from rwae_kit.evaluation import Evaluation
 from rwae_kit.interfaces import JudgedDataset, SequenceDataset
 from rwae_kit.model import SequenceAutoencoder
-from rwae_kit.recipe import Recipe, merge, read_toml
+from rwae_kit.recipe import Recipe, merge
 from rwae_kit.registry import Registry
 from rwae_kit.report import write_report
 from rwae_kit.run_folder import begin, next_folder
@@ -50,7 +51,7 @@ def train(
     """Train a recipe and write a run folder.
 
     Args:
-        recipe: a recipe's name, a TOML file, a `Recipe`, or its plain values.
+        recipe: a recipe's name or a TOML file, with variants or not ("rwae-mmd:mug+c"), a `Recipe`, or its plain values.
         data: clips `[n, t, *frame]` (tensor or array), a torch Dataset or DataLoader, or `Clips` by split, instead of the recipe's.
         out: the run folder; None for `runs/NAME-1`, `runs/NAME-2`, ...
         resume: go on where the run in `out` stopped, bit for bit.
@@ -174,10 +175,9 @@ def compose(
     if isinstance(recipe, Recipe):
         values: Mapping[str, Any] = recipe.to_dict()
     elif isinstance(recipe, Mapping):
-        values = recipe
+        values = composed(recipe, registry)
     else:
-        file = registry.recipe_file(str(recipe))
-        values, where = read_toml(file), str(recipe)
+        values, where = recipe_values(recipe, registry), str(recipe)
     if given:
         values = {**values, "data": {"name": GIVEN}}
     for path, value in options.items():

@@ -21,7 +21,8 @@ PLUGINS = ROOT / "plugins"
 # room; "*" opens all. `errors`, the version number and the room itself are open to everybody.
 MAY_IMPORT = {
     "errors": "",
-    "latents": "",
+    "statistics": "",
+    "latents": "statistics?",
     "noise": "",
     "interfaces": "latents noise data?",
     "hookspecs": "",
@@ -29,11 +30,12 @@ MAY_IMPORT = {
     "convert": "",
     "recipe": "convert training.config",
     "recipes": "",
+    "composition": "recipe registry",
     "data": "latents interfaces?",
     "distributed": "",
     "kernels": "",
     "checkpoint": "noise",
-    "model": "interfaces latents noise data",
+    "model": "interfaces latents noise data statistics",
     "objective": "interfaces latents distributed model",  # it asks the model that it is handed for draws and pre-activations
     "training": "convert model objective checkpoint distributed data latents noise interfaces",
     "evaluation": "model data latents interfaces",
@@ -41,7 +43,7 @@ MAY_IMPORT = {
     "testing": "interfaces latents noise objective data convert registry?",
     "build": "recipe convert registry interfaces model objective checkpoint data evaluation",
     "run_folder": "convert recipe training.config checkpoint distributed",
-    "run": "run_folder build recipe registry training data evaluation report model objective checkpoint distributed interfaces",
+    "run": "run_folder build composition recipe registry training data evaluation report model objective checkpoint distributed interfaces",
     "cli": "*",
     "front door": "*",
     "plugins": "kernels data",

@@ -20,9 +20,10 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
+from rwae_kit.composition import recipe_values
 from rwae_kit.convert import Option, options_of
 from rwae_kit.errors import RecipeError, did_you_mean
-from rwae_kit.recipe import LATENTS, Latents, Weighing, merge, parse_value, read_toml
+from rwae_kit.recipe import LATENTS, Latents, Weighing, merge, parse_value
 from rwae_kit.registry import Registry
 from rwae_kit.training.config import TrainingConfig
 
@@ -127,7 +128,7 @@ def base_values(choice: Choice, registry: Registry) -> dict[str, Any]:
         from rwae_kit.run_folder import saved_recipe
 
         return saved_recipe(choice.resume).to_dict()
-    return read_toml(registry.recipe_file(choice.recipe or "quickstart"))
+    return recipe_values(choice.recipe or "quickstart", registry)
 
 
 def nearest_flag(flag: str, known: Sequence[str]) -> str:

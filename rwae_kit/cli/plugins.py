@@ -11,8 +11,8 @@ import typer
 from rwae_kit.cli.options import JsonFlag, PluginFiles, find_registry, type_words
 from rwae_kit.cli.output import emit, say, show
 from rwae_kit.cli.skeleton import KINDS as SKELETONS, write_skeleton
+from rwae_kit.composition import recipe_values, variants_of
 from rwae_kit.errors import PluginError, did_you_mean
-from rwae_kit.recipe import read_toml
 from rwae_kit.registry import KINDS, Entry, Registry
 
 app = typer.Typer(help="Show, begin and test plugins.", invoke_without_command=True)
@@ -118,11 +118,12 @@ def _conforms(registry: Registry, entry: Entry) -> str:
 
 
 def _build_recipe(registry: Registry, name: str) -> None:
-    """A recipe must resolve: all parts known, all options right."""
+    """A recipe and its variants must resolve: all parts known, all options right."""
     from rwae_kit.build import resolve
     from rwae_kit.recipe import Recipe
 
-    resolve(Recipe.from_dict(read_toml(registry.recipe_file(name)), name), registry)
+    for reference in (name, *(f"{name}:{variant}" for variant in variants_of(name, registry))):
+        resolve(Recipe.from_dict(recipe_values(reference, registry), reference), registry)
 
 
 def _row(entry: Entry) -> dict[str, str]:

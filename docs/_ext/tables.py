@@ -1,4 +1,4 @@
-"""Tables that the program itself fills: components with their options, and the training options. MyST: ```{components}```."""
+"""Tables that the program itself fills: components with their options, training options, recipes. MyST: ```{components}```."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
+from rwae_kit.cli.recipes import recipe_rows
 from rwae_kit.convert import Option, options_of
 from rwae_kit.registry import KINDS, Registry
 from rwae_kit.training.config import TrainingConfig
@@ -49,6 +50,15 @@ def components(registry: Registry) -> str:
 def training() -> str:
     """Markdown: every option of the `[training]` table."""
     return "\n".join(_options(options_of(TrainingConfig)))
+
+
+def recipes(registry: Registry) -> str:
+    """Markdown: every recipe and variant that ships, with its method, paper, data and parameters."""
+    rows = ["| recipe | method | paper | data | parameters |", "|---|---|---|---|---|"]
+    for line in recipe_rows(registry, variants=True):
+        count = "" if line["parameters"] is None else f"{line['parameters']:,}"
+        rows.append(f"| `{line['name']}` | {line['method']} | {line['paper']} | `{line['data']}` | {count} |")
+    return "\n".join(rows)
 
 
 def _component(registry: Registry, kind: str, name: str) -> list[str]:
@@ -114,8 +124,17 @@ class Training(SphinxDirective):
         return self.parse_text_to_nodes(training())
 
 
+class Recipes(SphinxDirective):
+    """The table of shipped recipes."""
+
+    def run(self) -> list[nodes.Node]:
+        """Called by Sphinx."""
+        return self.parse_text_to_nodes(recipes(Registry.installed()))
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Called by Sphinx."""
     app.add_directive("components", Components)
     app.add_directive("training-options", Training)
+    app.add_directive("recipes", Recipes)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -34,14 +34,7 @@ def listing(
     json: JsonFlag = False,
 ) -> None:
     """List all recipes: method, paper, data, parameters of the model."""
-    registry = find_registry(plugin)
-    counts = json_format.loads(PARAMETERS.read_text(encoding="utf-8"))
-    references = [
-        reference
-        for name in registry.names("recipe")
-        for reference in (name, *([f"{name}:{v}" for v in variants_of(name, registry)] if variants else []))
-    ]
-    rows = [_row(reference, registry, counts) for reference in references]
+    rows = recipe_rows(find_registry(plugin), variants=variants)
     if json:
         emit(rows)
         return
@@ -70,6 +63,16 @@ def show_recipe(
         say(registry.recipe_file(file).read_text(encoding="utf-8").rstrip())
 
 
+def recipe_rows(registry: Registry, *, variants: bool) -> list[dict[str, Any]]:
+    """What there is to say of every recipe, and of every variant."""
+    counts = json_format.loads(PARAMETERS.read_text(encoding="utf-8"))
+    return [
+        _row(reference, registry, counts)
+        for name in registry.names("recipe")
+        for reference in (name, *([f"{name}:{v}" for v in variants_of(name, registry)] if variants else []))
+    ]
+
+
 def _row(reference: str, registry: Registry, counts: Mapping[str, int]) -> dict[str, Any]:
     name, variants = parse_reference(reference)
     values = recipe_values(reference, registry)
@@ -84,4 +87,3 @@ def _row(reference: str, registry: Registry, counts: Mapping[str, int]) -> dict[
         "variants": [] if variants else variants_of(name, registry),
         "distribution": registry.find("recipe", name).distribution,
     }
-

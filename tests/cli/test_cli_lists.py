@@ -55,6 +55,38 @@ def test_recipes_are_listed_and_shown_as_the_files_that_they_are(rwk: Rwk) -> No
     assert {row["name"] for row in json.loads(rwk("recipes", "list", "--json").out)} == set(Registry.installed().names("recipe"))
 
 
+def test_recipes_are_listed_with_method_paper_data_and_parameters_and_on_demand_with_variants(rwk: Rwk) -> None:
+    rows = {row["name"]: row for row in json.loads(rwk("recipes", "list", "--json").out)}
+    gan = rows["rwae-gan"]
+    assert (gan["method"], gan["paper"], gan["data"]) == ("R-WAE(GAN)", "Han et al. 2021", "sprites")
+    assert gan["parameters"] == 8_965_369
+    assert "mug" in gan["variants"]
+    plain, whole = rwk("recipes").out, rwk("recipes", "list", "--variants").out
+    assert "8,965,369" in plain
+    assert "rwae-gan:mug" not in plain
+    assert "rwae-gan:mug" in whole
+
+
+def test_a_recipe_is_shown_whole_and_with_variants(rwk: Rwk) -> None:
+    assert 'base = "rwae-mmd"' in rwk("recipes", "show", "rwae-gan").out
+    whole = tomllib.loads(rwk("recipes", "show", "rwae-gan", "--whole").out)
+    assert (whole["latents"]["static"], whole["penalty"]["static"]["js_gan"]["weight"]) == (120, 10.0)
+    assert "base" not in whole
+    large = tomllib.loads(rwk("recipes", "show", "rwae-gan:c+one-inner-step").out)
+    assert large["encoder"]["frames"]["name"] == "resblock"
+    assert large["training"]["inner_steps"] == 1
+    wrong = rwk("recipes", "show", "rwae-gan:d")
+    assert (wrong.status, wrong.out) == (2, "")
+    assert wrong.err.startswith("error: rwae-gan: no variant 'd'. ")
+
+
+def test_a_variant_is_trained_by_its_name(rwk: Rwk) -> None:
+    found = json.loads(rwk("train", "--recipe", "cdsvae:no-leak+moving-shape", "--dry-run", "--json").out)["recipe"]
+    assert "leak" not in found["term"]
+    assert found["data"]["name"] == "moving_shapes"
+
+
+
 def test_plugins_are_listed_with_the_distribution_they_come_from(rwk: Rwk) -> None:
     listed = json.loads(rwk("plugins", "list", "--json").out)
     assert {"kind": "divergence", "name": "mmd", "distribution": "rwae-kit"}.items() <= next(

@@ -8,4 +8,8 @@ from rwae_kit import hookimpl
 @hookimpl
 def rwae_datasets() -> Mapping[str, str]:
     """Names of data sets."""
-    return {"moving_shapes": "rwae_datasets.moving_shapes:MovingShapes", "sprites": "rwae_datasets.sprites:Sprites"}
+    return {
+        "moving_mnist": "rwae_datasets.moving_mnist:MovingMNIST",
+        "moving_shapes": "rwae_datasets.moving_shapes:MovingShapes",
+        "sprites": "rwae_datasets.sprites:Sprites",
+    }

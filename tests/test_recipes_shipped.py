@@ -22,6 +22,7 @@ REFERENCES = [r for name in NAMES for r in (name, *(f"{name}:{variant}" for vari
 COUNTS = Path(__file__).parents[1] / "rwae_kit" / "recipes" / "parameters.json"
 SMALL_NETS: dict[str, dict[str, Any]] = {
     "conv": {"channels": [4, 4], "strides": [4, 2]},
+    "dcgan": {"channels": [4, 4]},
     "resblock": {"channels": [4, 4], "features": 6},
     "mlp": {"hidden": [8], "features": 8},
 }

@@ -12,6 +12,7 @@ def rwae_frame_encoders() -> Mapping[str, str]:
     """Frames to features."""
     return {
         "conv": "rwae_nets.conv:ConvFrameEncoder",
+        "dcgan": "rwae_nets.dcgan:DcganFrameEncoder",
         "mlp": "rwae_nets.mlp:MlpFrameEncoder",
         "resblock": "rwae_nets.resblock:ResblockFrameEncoder",
     }
@@ -22,6 +23,7 @@ def rwae_frame_decoders() -> Mapping[str, str]:
     """Features to frames."""
     return {
         "conv": "rwae_nets.conv:ConvFrameDecoder",
+        "dcgan": "rwae_nets.dcgan:DcganFrameDecoder",
         "mlp": "rwae_nets.mlp:MlpFrameDecoder",
         "resblock": "rwae_nets.resblock:ResblockFrameDecoder",
     }

@@ -7,10 +7,10 @@ from typing import final
 import torch
 from attrs import field, frozen
 from attrs.validators import gt
-from torch import Tensor
+from torch import Tensor, nn
 
-from rwae_kit import Decoder, FrameDecoder, Spec
-from rwae_nets.layers import full_precision, lstm, mlp, sizes
+from rwae_kit import Decoder, FrameDecoder, RecipeError, Spec
+from rwae_nets.layers import full_precision, layers, lstm, mlp
 
 
 @final
@@ -48,19 +48,32 @@ class FramewiseDecoder(Decoder):
 
     Shape: static `[b, d_s]`, dynamic `[b, t, d_d]`, action `[b, a]` to pre-activations `[b, t, *frame]`.
 
-    Source: C-DSVAE's code and DS-VAE, which decode frame by frame; the MLP is ours.
+    Raises:
+        RecipeError: no hidden layer, and a frame decoder for features of another size than the latents have together.
+
+    Source: C-DSVAE's code and DS-VAE, which decode frame by frame, and have `hidden = []`; the MLP is ours.
     """
 
     @frozen(kw_only=True)
     class Config:
         """Sizes."""
 
-        hidden: tuple[int, ...] = field(default=(256,), validator=sizes, metadata={"help": "hidden layers of the MLP"})
+        hidden: tuple[int, ...] = field(
+            default=(256,),
+            validator=layers,
+            metadata={"help": "hidden layers of the MLP; []: no MLP, the latents are the frame decoder's features"},
+        )
 
     def __init__(self, config: Config, spec: Spec, frames: FrameDecoder) -> None:
         super().__init__(config)
         self.frames = frames
-        self.net = mlp(spec.static + spec.dynamic + spec.action, *config.hidden, frames.size)
+        size = spec.static + spec.dynamic + spec.action
+        if not config.hidden and frames.size != size:
+            raise RecipeError(
+                f"hidden = [] needs a frame decoder with as many 'features' as the latents have, {size} (static {spec.static}, "
+                f"dynamic {spec.dynamic}, action {spec.action}), not {frames.size}. Set its features, or give hidden = [256]"
+            )
+        self.net = mlp(size, *config.hidden, frames.size) if config.hidden else nn.Identity()
 
     def forward(self, static: Tensor, dynamic: Tensor, action: Tensor | None = None) -> Tensor:
         return decoded(self.frames, self.net(at_every_frame(static, dynamic, action)))

@@ -24,6 +24,12 @@ def sizes(instance: object, attribute: attrs.Attribute[tuple[int, ...]], value: 
         raise ValueError(f"'{attribute.name}' must be one or more numbers above 0: {list(value)}")
 
 
+def layers(instance: object, attribute: attrs.Attribute[tuple[int, ...]], value: tuple[int, ...]) -> None:
+    """Validator of a tuple of layer sizes that may be empty."""
+    if value:
+        sizes(instance, attribute, value)
+
+
 def increasing(instance: object, attribute: attrs.Attribute[tuple[float, float]], value: tuple[float, float]) -> None:
     """Validator of a pair (low, high)."""
     if not value[0] < value[1]:
@@ -90,23 +96,24 @@ class GaussianHead(nn.Module):
     """The mean and the log-variance of a diagonal Gaussian from a hidden state: `[..., k] -> [..., d]` twice.
 
     Both begin near a constant: weights times 0.1, mean 0, log-variance `initial`. The log-variance is bounded smoothly, so that it
-    can always come back: `u <- high - softplus(high - u)`, then `low + softplus(u - low)`; nearly the identity in between.
+    can always come back: `u <- high - softplus(high - u)`, then `low + softplus(u - low)`; nearly the identity in between. Without
+    `bounds` it is left as it is.
     """
 
-    def __init__(self, hidden: int, d: int, *, initial: float, bounds: tuple[float, float]) -> None:
+    def __init__(self, hidden: int, d: int, *, initial: float, bounds: tuple[float, float] | None) -> None:
         super().__init__()
-        self.low, self.high = bounds
+        self.bounds = bounds
         self.both = linear(hidden, 2 * d, slope=1.0)
         with torch.no_grad():
             self.both.weight.mul_(0.1)
-            self.both.bias[d:].fill_(unbounded(initial, *bounds))
+            self.both.bias[d:].fill_(unbounded(initial, *bounds) if bounds else initial)
 
     def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_var = self.both(hidden).chunk(2, dim=-1)
         return mean, self._bounded(log_var)
 
     def _bounded(self, log_var: Tensor) -> Tensor:
-        return bounded(log_var, self.low, self.high)
+        return bounded(log_var, *self.bounds) if self.bounds else log_var
 
 
 def bounded(log_var: Tensor, low: float, high: float) -> Tensor:

@@ -43,14 +43,15 @@ class ChainOptions:
     residual: bool = field(default=False, metadata={"help": "the net gives the change from the z before, not the mean"})
     log_var: float = field(default=0.0, metadata={"help": "initial log-variance"})
     log_var_range: tuple[float, float] = field(default=(-8.0, 3.0), validator=increasing, metadata={"help": "its bounds"})
+    bounded: bool = field(default=True, metadata={"help": "false: the log-variance has no bounds, and log_var_range no use"})
 
     def __attrs_post_init__(self) -> None:
-        if not self.log_var_range[0] < self.log_var < self.log_var_range[1]:
+        if self.bounded and not self.log_var_range[0] < self.log_var < self.log_var_range[1]:
             raise ValueError(f"'log_var' = {self.log_var} must lie inside 'log_var_range' = {self.log_var_range}")
 
     def head(self, hidden: int, d: int) -> GaussianHead:
         """A head with these options."""
-        return GaussianHead(hidden, d, initial=self.log_var, bounds=self.log_var_range)
+        return GaussianHead(hidden, d, initial=self.log_var, bounds=self.log_var_range if self.bounded else None)
 
 
 @frozen(kw_only=True)

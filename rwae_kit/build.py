@@ -146,7 +146,7 @@ def _model(recipe: Recipe, registry: Registry, info: DataInfo) -> SequenceAutoen
     action = (
         None if recipe.action is None else _make(registry, "action_encoder", recipe.action, "action", spec, encoder_frames.size)
     )
-    return SequenceAutoencoder(
+    model = SequenceAutoencoder(
         spec=spec,
         info=info,
         encoder=_make(registry, "encoder", recipe.encoder, "encoder", spec, encoder_frames),
@@ -158,6 +158,9 @@ def _model(recipe: Recipe, registry: Registry, info: DataInfo) -> SequenceAutoen
         origin={"recipe": recipe.to_dict(), "parts": _whose(recipe, registry)},
         seed=recipe.training.seed,
     )
+    if recipe.training.channels_last:  # here, not only in training: a loaded model then gives the trained one's bits
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
 
 
 def _config(registry: Registry, kind: str, part: Part, where: str) -> tuple[Any, Any]:

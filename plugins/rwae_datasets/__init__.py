@@ -11,5 +11,7 @@ def rwae_datasets() -> Mapping[str, str]:
     return {
         "moving_mnist": "rwae_datasets.moving_mnist:MovingMNIST",
         "moving_shapes": "rwae_datasets.moving_shapes:MovingShapes",
+        "mug": "rwae_datasets.mug:MUG",
         "sprites": "rwae_datasets.sprites:Sprites",
+        "timit": "rwae_datasets.timit:TIMIT",
     }

@@ -12,6 +12,9 @@ from rwae_kit.cli.options import JsonFlag, PluginFiles, find_registry, read_sett
 from rwae_kit.cli.output import emit, say, show
 from rwae_kit.registry import Registry
 
+_SHOWN = 20
+"""Classes of a factor, or other values, that are listed by name."""
+
 app = typer.Typer(help="Show and build data sets.", invoke_without_command=True)
 
 
@@ -67,7 +70,7 @@ def build(
 ) -> None:
     """Build a data set's store from raw files, once; it lies under RWAE_DATA, or else in the user's cache folder."""
     from rwae_kit.convert import structure
-    from rwae_kit.data import data_root
+    from rwae_kit.data import store_path
     from rwae_kit.errors import DataError
     from rwae_kit.interfaces import StoredDataset
 
@@ -76,8 +79,8 @@ def build(
         raise DataError(f"data build {name}: there is nothing to build, its clips are made on the fly: rwk train --data {name}")
     if not source.is_dir():
         raise DataError(f"--source {source}: no such folder. It has to hold the raw files of {name}")
-    target = data_root() / name
     config = structure(dict(read_setting(text) for text in setting or ()), cls.Config, f"data build {name}")
+    target = store_path(name, config)
     cls.build(config, source, target)
     clips = {split: len(cls(config).clips(split)) for split in ("train", "validation", "test")}
     if json:
@@ -101,5 +104,7 @@ def _about(cls: type) -> str:
 
 def _words(value: Any) -> str:
     if isinstance(value, dict) and all(isinstance(v, dict) and "classes" in v for v in value.values()):
-        return "; ".join(f"{key} ({factor['kind']}): {', '.join(factor['classes'])}" for key, factor in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        return "; ".join(f"{key} ({factor['kind']}): {_words(factor['classes'])}" for key, factor in value.items())
+    if not isinstance(value, list | tuple):
+        return str(value)
+    return ", ".join(map(str, value[:_SHOWN])) + (f", ... ({len(value)} in all)" if len(value) > _SHOWN else "")

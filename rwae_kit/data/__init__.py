@@ -2,9 +2,12 @@
 
 from rwae_kit.data.arrays import check_finite, clips_from
 from rwae_kit.data.clips import Clips, DataInfo, Factor
+from rwae_kit.data.raw import BUILDS, BadFiles, in_order, open_built, split_groups, store_path, windows
 from rwae_kit.data.store import Store, StoreWriter, data_root, new_store, open_store, write_store
 
 __all__ = [
+    "BUILDS",
+    "BadFiles",
     "Clips",
     "DataInfo",
     "Factor",
@@ -13,7 +16,12 @@ __all__ = [
     "check_finite",
     "clips_from",
     "data_root",
+    "in_order",
     "new_store",
+    "open_built",
     "open_store",
+    "split_groups",
+    "store_path",
+    "windows",
     "write_store",
 ]

@@ -31,6 +31,9 @@ class DataInfo:
     length: int
     """Frames in a clip, T."""
     value_range: tuple[float, float] = (0.0, 1.0)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    """Of each feature where values were normalised: what they were before is `value * std + mean`. Empty where they were not."""
     factors: Mapping[str, Factor] = field(factory=dict)
     fps: float = 8.0
     hash: str = ""
@@ -46,7 +49,7 @@ class DataInfo:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """From what `to_dict` gave, by way of JSON."""
         factors = {name: Factor(classes=tuple(e["classes"]), kind=e["kind"]) for name, e in values["factors"].items()}
-        tuples = {key: tuple(values[key]) for key in ("frame", "value_range")}
+        tuples = {key: tuple(values.get(key, ())) for key in ("frame", "value_range", "mean", "std")}
         return cls(**{**values, **tuples, "factors": factors})
 
 

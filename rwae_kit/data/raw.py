@@ -1,0 +1,110 @@
+"""What builders of stores share: where a store lies, bad files, splits by group, windows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+
+from rwae_kit.data.store import Store, data_root, open_store
+from rwae_kit.errors import DataError
+
+_NAMED = 10
+"""Bad files that an error names."""
+BUILDS = {"builds": True}
+"""Metadata of an option that shapes what a store holds; others only say how it is opened."""
+
+
+def store_path(name: str, config: Any) -> Path:
+    """Where a data set's store lies under `data_root`: each choice of the options that are marked by `BUILDS` has its own."""
+    options = {entry.name: getattr(config, entry.name) for entry in attrs.fields(type(config)) if entry.metadata.get("builds")}
+    if not options:
+        return data_root() / name
+    return data_root() / f"{name}-{hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]}"
+
+
+def open_built(name: str, config: Any) -> Store:
+    """The store of a data set with these options.
+
+    Raises:
+        DataError: it was not built, or it is damaged.
+    """
+    folder = store_path(name, config)
+    if not folder.exists():
+        changed = [
+            f" --set {entry.name}={getattr(config, entry.name)}"
+            for entry in attrs.fields(type(config))
+            if entry.metadata.get("builds") and getattr(config, entry.name) != entry.default
+        ]
+        raise DataError(f"{name}: {folder} is not there. Build it once: rwk data build {name} --source DIR{''.join(changed)}")
+    return open_store(folder)
+
+
+class BadFiles:
+    """Collects files that cannot be used, so that all are named at once, or left out where that is wanted."""
+
+    def __init__(self, name: str, skip: bool) -> None:
+        self._name, self._skip = name, skip
+        self.found: list[str] = []
+
+    def add(self, path: Path | str, problem: str) -> None:
+        """Note a file and what is wrong with it."""
+        self.found.append(f"{path}: {problem}")
+
+    def settle(self, good: int) -> None:
+        """Stop the build if there is a bad file, unless told to skip (a warning then says how many); or if no file is good.
+
+        Raises:
+            DataError: bad files, by name.
+        """
+        if not self.found and good:
+            return
+        listed = "; ".join(self.found[:_NAMED]) + (f"; and {len(self.found) - _NAMED} more" if len(self.found) > _NAMED else "")
+        if not good:
+            raise DataError(f"{self._name}: no file can be used" + (f": {listed}" if listed else ""))
+        told = f"{self._name}: {len(self.found)} of {len(self.found) + good} files cannot be used: {listed}"
+        if not self._skip:
+            raise DataError(f"{told}. Mend or remove them, or leave them out: --set skip_bad=true")
+        warnings.warn(f"{told}. They are left out", stacklevel=3)
+
+
+def split_groups(groups: Iterable[str], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Each group's split: "train", or one of those with a share of the groups, at random but for the seed; one group each at least.
+
+    Raises:
+        DataError: fewer groups than splits.
+    """
+    names = sorted(set(groups))
+    sizes = {split: max(1, round(share * len(names))) for split, share in shares.items()}
+    if sum(sizes.values()) >= len(names):
+        raise DataError(f"{len(names)} groups are too few for the splits train, {', '.join(shares)}: {names}")
+    stream = np.random.PCG64(np.random.SeedSequence(seed)).random_raw(len(names))
+    order = [names[i] for i in np.argsort(stream, kind="stable")]
+    of, first = dict.fromkeys(order, "train"), 0
+    for split, size in sizes.items():
+        of |= dict.fromkeys(order[first : first + size], split)
+        first += size
+    return of
+
+
+def windows(frames: int, length: int, stride: int) -> list[int]:
+    """Where windows of `length` begin in so many frames; stride 0 is one window after the other."""
+    return list(range(0, frames - length + 1, stride or length))
+
+
+def in_order(splits: Sequence[str]) -> tuple[list[int], dict[str, int]]:
+    """The places of clips sorted by split (train, validation, test), in their order otherwise, and the size of each split.
+
+    Raises:
+        DataError: a split without a clip.
+    """
+    sizes = {split: splits.count(split) for split in ("train", "validation", "test")}
+    if empty := [split for split, size in sizes.items() if size == 0]:
+        raise DataError(f"no clip is left for {' and '.join(empty)}, and {len(splits)} for the others")
+    return [i for split in sizes for i, own in enumerate(splits) if own == split], sizes

@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "report": "convert model data latents evaluation",  # it shows the tables of an evaluation
     "testing": "interfaces latents noise objective data convert registry?",
     "build": "recipe convert registry interfaces model objective checkpoint data evaluation",
+    "interop": "build composition recipe registry convert checkpoint data model",
     "run_folder": "convert recipe training.config checkpoint distributed",
     "run": "run_folder build composition recipe registry training data evaluation report model objective checkpoint distributed interfaces",
     "cli": "*",

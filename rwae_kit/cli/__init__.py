@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from rwae_kit import __version__
-from rwae_kit.cli import data, doctor, evaluate, plugins, recipes, report, sample, swap, train, traverse
+from rwae_kit.cli import convert, data, doctor, evaluate, plugins, recipes, report, sample, swap, train, traverse
 from rwae_kit.cli.output import note, say
 from rwae_kit.errors import RwaeError
 from rwae_kit.registry import Entry, Registry
@@ -59,6 +59,7 @@ def assemble(words: Sequence[str]) -> typer.Typer:
     app.command("sample")(sample.sample)
     app.command("traverse")(traverse.traverse)
     app.command("report")(report.report)
+    app.command("convert")(convert.convert)
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(plugins.app, name="plugins")
     app.add_typer(data.app, name="data")

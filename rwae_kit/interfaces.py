@@ -102,7 +102,8 @@ class ActionEncoder(Component, ABC):
     """q(a | x, z_1:T): dynamic draws `[b, t, d_d]` and features `[b, t, h]` to `[b, a]`. Built as `(config, spec, h)`."""
 
     @abstractmethod
-    def forward(self, dynamic: Tensor, features: Tensor) -> CategoricalLatent: ...
+    def forward(self, dynamic: Tensor, features: Tensor, mask: Tensor | None = None) -> CategoricalLatent:
+        """`mask` `[b, t]` is the batch's; padding (0) must not change the action."""
 
 
 class StaticPrior(Component, ABC):
@@ -187,6 +188,8 @@ class LatentTerm(Component, ABC):
 
     needs: Sequence[str] = ("clip",)
     """Names of the views it reads: "clip" is the batch itself, others are registered views. May be set in the constructor."""
+    keeping: Mapping[str, str] = {}
+    """Name of a view to the latent that it has to keep, if any: a view that changes it is refused when the model is built."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -201,6 +204,9 @@ class LatentTerm(Component, ABC):
 class FrameView(Component, ABC):
     """A view with new pixels: `Batch -> [b, t, *frame]`, on the device, one draw per clip. Built as `(config, spec)`."""
 
+    keeps: ClassVar[Sequence[str]] = ("dynamic",)
+    """The latents that this view leaves as they are in the clip."""
+
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor: ...
 
@@ -210,6 +216,9 @@ class OrderView(Component, ABC):
 
     Features are gathered, not computed again. Built as `(config, spec)`.
     """
+
+    keeps: ClassVar[Sequence[str]] = ("static",)
+    """The latents that this view leaves as they are in the clip."""
 
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor: ...

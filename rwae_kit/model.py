@@ -165,7 +165,7 @@ class SequenceAutoencoder(nn.Module):
         posterior = self.encoder.posterior(features, batch)
         if self.action_encoder is None:
             return posterior
-        return evolve(posterior, action=self.action_encoder(posterior.dynamic.sample, features))
+        return evolve(posterior, action=self.action_encoder(posterior.dynamic.sample, features, batch.mask))
 
     def _decoded(self, posterior: SequencePosterior) -> Tensor:
         action = None if posterior.action is None else posterior.action.sample

@@ -44,7 +44,7 @@ class SoftAction(ActionEncoder):
         super().__init__(config)
         self.net = nn.Linear(spec.dynamic + h, spec.action)
 
-    def forward(self, dynamic: Tensor, features: Tensor) -> CategoricalLatent:
+    def forward(self, dynamic: Tensor, features: Tensor, mask: Tensor | None = None) -> CategoricalLatent:
         logits = self.net(torch.cat([dynamic, features], -1).mean(1))
         return CategoricalLatent(sample=logits.softmax(-1), logits=logits)
 

@@ -168,6 +168,7 @@ BROKEN: list[tuple[str, type, str]] = [
     ("encoder", like(Mean, latent=_drawn_by_mode), "inside noise.fork"),
     ("encoder", like(Mean, pooled=lambda self, features, mask: features.mean(1)), "changes the static latent"),
     ("action_encoder", like(Actions, relaxed=lambda self, logits: logits), "sum to 1"),
+    ("action_encoder", like(Actions, real=lambda self, dynamic, mask: dynamic), "changes the action"),
     ("static_prior", like(Normal, prepare=lambda self, spec: setattr(self, "size", 2)), r"the shape is \[4, 2\], not \[4, 5\]"),
     ("prior", like(Walk, before=lambda self, z: z), "it may see the past only"),
     ("prior", like(Walk, sample=_frozen_sample), "no gradient to the prior's parameters"),

@@ -127,9 +127,12 @@ class Actions(Plain, ActionEncoder):
     def prepare(self, spec, h: int) -> None:
         self.linear = nn.Linear(spec.dynamic, spec.action)
 
-    def forward(self, dynamic: Tensor, features: Tensor) -> CategoricalLatent:
-        logits = self.linear(dynamic.square().sum(1))
+    def forward(self, dynamic: Tensor, features: Tensor, mask: Tensor | None = None) -> CategoricalLatent:
+        logits = self.linear(self.real(dynamic, mask).square().sum(1))
         return CategoricalLatent(sample=self.relaxed(logits), logits=logits)
+
+    def real(self, dynamic: Tensor, mask: Tensor | None) -> Tensor:
+        return dynamic if mask is None else dynamic * mask.unsqueeze(-1)
 
     def relaxed(self, logits: Tensor) -> Tensor:
         return logits.softmax(-1)

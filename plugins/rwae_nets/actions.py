@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rwae_kit import ActionEncoder, CategoricalLatent, Spec
-from rwae_nets.layers import full_precision, linear, lstm
+from rwae_nets.layers import full_precision, linear, lstm, run_lstm
 
 
 @final
@@ -22,7 +22,7 @@ class LstmActionEncoder(ActionEncoder):
     mode it is its mean, softmax(logits). The temperature goes geometrically from `temperature` to `final_temperature` over
     `anneal_draws` draws (batches in train mode), which are counted in the state dict.
 
-    Shape: dynamic `[b, t, d_d]`, features `[b, t, h]` -> draws and logits `[b, a]`. Padding, if there is any, is read as frames.
+    Shape: dynamic `[b, t, d_d]`, features `[b, t, h]`, mask `[b, t]` or None -> draws and logits `[b, a]`. h_T is the state after the last real frame.
 
     Source: R-WAE section 3.4 and Fig. 8c; Gumbel-softmax of Jang et al. 2017 and Maddison et al. 2017. The paper gives neither the
     temperature nor its schedule: ours, from 1 to 0.5 as Jang et al. have it. `features` and `straight_through` (one-hot forward,
@@ -51,11 +51,11 @@ class LstmActionEncoder(ActionEncoder):
         self.head = linear(config.hidden, spec.action, slope=1.0)
         self.register_buffer("drawn", torch.zeros((), dtype=torch.int64))
 
-    def forward(self, dynamic: Tensor, features: Tensor) -> CategoricalLatent:
+    def forward(self, dynamic: Tensor, features: Tensor, mask: Tensor | None = None) -> CategoricalLatent:
         read = [dynamic, features] if self.settings.features else [dynamic]
         with full_precision(dynamic):
-            _, (state, _) = self.recurrence(torch.cat([x.to(self.head.weight.dtype) for x in read], -1))
-            logits = self.head(state[-1])
+            state = run_lstm(self.recurrence, torch.cat([x.to(self.head.weight.dtype) for x in read], -1), mask)[1]
+            logits = self.head(state)
             return CategoricalLatent(sample=self._draw(logits), logits=logits)
 
     def temperature(self) -> Tensor:

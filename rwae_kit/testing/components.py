@@ -103,12 +103,12 @@ def check_encoder(cls: Any, config: Any = None) -> None:
 
 
 def check_action_encoder(cls: Any, config: Any = None) -> None:
-    """An `ActionEncoder`: `[b, a]` relaxed one-hot draws (not negative, sum 1) and their logits."""
+    """An `ActionEncoder`: `[b, a]` relaxed one-hot draws (not negative, sum 1) and their logits; padding leaves them alone."""
     spec = attrs.evolve(SPECS[0], action=4)
     build = builder(cls, interfaces.ActionEncoder, config, lambda c: (c, spec, H), "(config, spec, h)")
 
     def run(net: Component, given: Tensors) -> dict[str, Tensor]:
-        action = net(given["dynamic"], given["features"])
+        action = net(given["dynamic"], given["features"], given.get("mask"))
         return {"sample": action.sample, "logits": action.logits}
 
     def inputs(dtype: torch.dtype) -> dict[str, Tensor]:
@@ -120,6 +120,14 @@ def check_action_encoder(cls: Any, config: Any = None) -> None:
         if name == "sample":
             fine = (value >= 0).all() and close(value.sum(-1), torch.ones_like(value[:, 0]))
             require(bool(fine), cls, "the draws must not be negative, and sum to 1 over the actions")
+    mask = (torch.arange(T) < 2).to(torch.float64).expand(B, T)
+    for t in (T, 1):
+        given = {name: value[:, :t] for name, value in inputs(torch.float64).items()}
+        shape(cls, f"logits, t = {t}", run(build(), given)["logits"], (B, spec.action))
+    given, net = inputs(torch.float64), build().eval()
+    moved = {name: value * (4 - 3 * mask).unsqueeze(-1) for name, value in given.items()}
+    one, two = (run(net, {**v, "mask": mask})["logits"] for v in (given, moved))
+    require(close(one, two), cls, "padding (mask 0) changes the action; leave those frames out")
 
 
 def check_static_prior(cls: Any, config: Any = None) -> None:

@@ -15,6 +15,7 @@ def rwae_frame_encoders() -> Mapping[str, str]:
         "dcgan": "rwae_nets.dcgan:DcganFrameEncoder",
         "mlp": "rwae_nets.mlp:MlpFrameEncoder",
         "resblock": "rwae_nets.resblock:ResblockFrameEncoder",
+        "tfgan": "rwae_nets.tfgan:TfganFrameEncoder",
     }
 
 
@@ -26,6 +27,7 @@ def rwae_frame_decoders() -> Mapping[str, str]:
         "dcgan": "rwae_nets.dcgan:DcganFrameDecoder",
         "mlp": "rwae_nets.mlp:MlpFrameDecoder",
         "resblock": "rwae_nets.resblock:ResblockFrameDecoder",
+        "tfgan": "rwae_nets.tfgan:TfganFrameDecoder",
     }
 
 

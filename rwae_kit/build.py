@@ -15,6 +15,7 @@ from rwae_kit.convert import structure, unstructure
 from rwae_kit.data import DataInfo
 from rwae_kit.errors import CheckpointError, PluginError, RecipeError
 from rwae_kit.interfaces import CategoricalDivergence, Divergence, SequenceDataset, Spec
+from rwae_kit.latents import Batch
 from rwae_kit.model import SequenceAutoencoder
 from rwae_kit.objective import Objective, Penalty, Term
 from rwae_kit.recipe import Part, PenaltyEntry, Recipe, TermEntry
@@ -66,6 +67,8 @@ def build(recipe: Recipe, registry: Registry, info: DataInfo) -> tuple[SequenceA
         penalties = [_penalty(entry, registry, model.spec) for entry in recipe.penalties]
         objective = Objective(penalties, _terms(recipe, registry, model.spec))
     model.share_noise(objective)
+    if model.device.type != "meta":  # where nothing can be computed, such as to count parameters
+        _try_out(model, objective, info)
     return model, objective
 
 
@@ -163,6 +166,23 @@ def _model(recipe: Recipe, registry: Registry, info: DataInfo) -> SequenceAutoen
     return model
 
 
+def _try_out(model: SequenceAutoencoder, objective: Objective, info: DataInfo) -> None:
+    """Let two clips of noise go through views, posterior, priors and terms, so that these refuse before training begins.
+
+    Of the frames only one a clip is encoded, which is cheap.
+    """
+    model.eval()
+    objective.eval()
+    low, high = info.value_range
+    with torch.no_grad(), model.noise.fork(0):
+        noise = model.noise.uniform(2, info.length, *info.frame, like=next(model.parameters()))
+        batch = Batch(x=low + (high - low) * noise, index=torch.arange(2), dataset_size=2)
+        features = model.encoder.features(evolve(batch, x=batch.x[:, :1]))
+        objective.try_out(model.encoded(batch, features.expand(-1, info.length, -1)))
+    model.train()
+    objective.train()
+
+
 def _config(registry: Registry, kind: str, part: Part, where: str) -> tuple[Any, Any]:
     """A component's class and its config from a part's options."""
     cls = registry.get(kind, part.name, where)
@@ -207,11 +227,13 @@ def _terms(recipe: Recipe, registry: Registry, spec: Spec) -> list[Term]:
     terms = [_term(entry, registry, spec, told) for entry in recipe.terms]
     for name in told:
         if not any(name in term.views for term in terms):
-            raise RecipeError(f"view.{name}: no term reads this view. Read: {sorted({n for term in terms for n in term.views})}")
+            raise RecipeError(f"view.{name}: no term reads this view. Leave it out, or name it in a term")
     return terms
 
 
 def _term(entry: TermEntry, registry: Registry, spec: Spec, told: Mapping[str, Part]) -> Term:
+    if entry.weighing.conditioning != "posterior":
+        raise RecipeError(f"{_place(entry)}: conditioning is for penalties on the dynamic latent: leave it out")
     loss = _make(registry, "term", entry.part, _place(entry), spec)
     views = {
         name: _make(registry, "view", told.get(name, Part(name=name)), f"view.{name}" if name in told else _place(entry), spec)

@@ -11,6 +11,7 @@ Source: R-WAE Eq. 9 (Han et al. 2021), with the KL on the dynamic latent of App.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -19,7 +20,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from rwae_kit.distributed import gather
-from rwae_kit.errors import RecipeError
+from rwae_kit.errors import RecipeError, RwaeError
 from rwae_kit.interfaces import AdversarialDivergence, CategoricalDivergence, Divergence, FrameView, LatentTerm, OrderView
 from rwae_kit.latents import CategoricalLatent, Encoded, Latent, SequencePosterior, SequencePrior
 from rwae_kit.model import SequenceAutoencoder
@@ -46,14 +47,21 @@ class Penalty:
     def __attrs_post_init__(self) -> None:
         categorical = isinstance(self.divergence, CategoricalDivergence)
         if self.latent == "action" and not categorical:
-            raise RecipeError(f"{self.path}: the action latent is categorical; {self.name!r} compares continuous draws")
+            raise RecipeError(
+                f"{self.path}: the action latent is categorical; {self.name!r} compares continuous draws. Take a divergence for it"
+            )
         if self.latent != "action" and categorical:
-            raise RecipeError(f"{self.path}: the {self.latent} latent is continuous; {self.name!r} is for the action latent")
+            raise RecipeError(
+                f"{self.path}: the {self.latent} latent is continuous; {self.name!r} is for the action latent. Take another"
+            )
         if self.conditioning == "ancestral":
             if self.latent != "dynamic":
-                raise RecipeError(f"{self.path}: conditioning is for the dynamic latent only")
+                raise RecipeError(f"{self.path}: conditioning is for the dynamic latent only: leave it out")
             if isinstance(self.divergence, Divergence) and (self.divergence.paired or self.divergence.needs_density):
-                raise RecipeError(f"{self.path}: ancestral draws have no density and no partner; {self.name} needs them")
+                raise RecipeError(
+                    f"{self.path}: ancestral draws have no density and no partner; {self.name} needs them. Set conditioning = "
+                    f"'posterior', or take a divergence that compares draws alone"
+                )
 
     @property
     def path(self) -> str:
@@ -74,6 +82,14 @@ class Term:
     weight: float
     warmup_steps: int = 0
     views: Mapping[str, FrameView | OrderView] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        for name, latent in self.loss.keeping.items():
+            if name in self.views and latent not in self.views[name].keeps:
+                kept = " and ".join(self.views[name].keeps)
+                raise RecipeError(
+                    f"term.{self.key}: needs a view that keeps the {latent} latent; {name!r} changes it, and keeps the {kept} one"
+                )
 
     def weight_at(self, step: int) -> float:
         """The weight at a step: it rises linearly from 0 during the warm-up."""
@@ -101,6 +117,24 @@ class Objective(nn.Module):
     def critic_parameters(self) -> list[nn.Parameter]:
         """Parameters of all divergences: the critics'."""
         return list(self._divergences.parameters())
+
+    def try_out(self, encoded: Encoded) -> None:
+        """Refuse a divergence that asks for a density where there is none, and what views and terms refuse of these clips.
+
+        Raises:
+            RecipeError: with the place in the recipe.
+        """
+        for penalty in self.penalties:
+            if isinstance(penalty.divergence, Divergence) and penalty.divergence.needs_density:
+                for owner, latents in (("posterior", encoded.posterior), ("prior", encoded.prior)):
+                    latent: Latent = getattr(latents, penalty.latent)
+                    if latent.mean is None or latent.log_var is None:
+                        raise RecipeError(
+                            f"{penalty.path}: {penalty.name} reads densities, and this {owner} of the {penalty.latent} latent has "
+                            f"none (no mean, no log_var). Take a divergence that compares draws alone, or another {owner}"
+                        )
+        for term in self.terms:
+            _try_term(term, encoded)
 
     def critic_loss(self, model: SequenceAutoencoder, encoded: Encoded, step: int) -> Tensor | None:
         """The sum of the critics' losses on detached latents; None without a critic, or while its penalty has no weight."""
@@ -168,6 +202,27 @@ class Objective(nn.Module):
             else:
                 views[name] = model(evolve(batch, x=view(batch)))
         return {name: _gathered(view) for name, view in views.items()}
+
+
+def _try_term(term: Term, encoded: Encoded) -> None:
+    """A term and its views, once; no view's pixels are encoded."""
+    t = encoded.batch.x.shape[1]
+    for name, view in term.views.items():
+        if t == 1 and isinstance(view, OrderView):
+            raise RecipeError(
+                f"term.{term.key}: the view {name!r} reorders the frames of a clip, and clips have one. Take longer clips"
+            )
+        _placed(f"term.{term.key}: view {name!r}", partial(view, encoded.batch))
+    _placed(f"term.{term.key}", partial(term.loss, dict.fromkeys(term.loss.needs, encoded)))
+    term.loss.estimates = {}
+
+
+def _placed(where: str, call: Callable[[], object]) -> None:
+    """Call, and put the place in a recipe in front of what is refused."""
+    try:
+        call()
+    except RwaeError as error:
+        raise RecipeError(f"{where}: {error}") from error
 
 
 def warmth(step: int, warmup_steps: int) -> float:

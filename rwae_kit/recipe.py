@@ -62,6 +62,8 @@ class Latents:
     )
 
     def __attrs_post_init__(self) -> None:
+        if self.action == 1:
+            raise ValueError("'action' is 1: a single action says nothing. Take 2 or more, or 0 for no action latent")
         if self.action_prior and len(self.action_prior) != self.action:
             raise ValueError(f"'action_prior' has {len(self.action_prior)} numbers for {self.action} actions")
 

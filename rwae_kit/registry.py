@@ -152,7 +152,8 @@ class Registry:
         prefix = f"{where}: " if where else ""
         lost = f" (not loaded: {'; '.join(f'{p}: {why}' for p, why in self.broken.items())})" if self.broken else ""
         elsewhere = [k for k, n in self.entries if n == name]
-        hint = f"It is a {elsewhere[0]}." if elsewhere else did_you_mean(name, self.names(kind))
+        what = elsewhere[0].replace("_", " ") if elsewhere else ""
+        hint = f"It is {'an' if what[0] in 'ae' else 'a'} {what}." if what else did_you_mean(name, self.names(kind))
         raise PluginError(f"{prefix}unknown {kind.replace('_', ' ')} {name!r}. {hint}{lost}")
 
     def recipe_file(self, name: str) -> Path:

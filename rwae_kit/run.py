@@ -21,6 +21,7 @@ from rwae_kit.recipe import Recipe, merge
 from rwae_kit.registry import Registry
 from rwae_kit.report import write_report
 from rwae_kit.run_folder import begin, next_folder
+from rwae_kit.training.course import Course
 from rwae_kit.training.loop import Outcome, train_loop
 from rwae_kit.training.progress import Reporter, make_reporter
 
@@ -74,6 +75,7 @@ def train(
     try:
         clips = _splits(plan, data, registry)
         model, objective = build(plan, registry, clips["train"].info)
+        Course.of(plan.training, len(clips["train"]))  # before the folder is made, as `init` below
         reporter = reporter or make_reporter()
         if init is not None:  # before the folder is made: a wrong `init` leaves no half-begun run behind
             reporter.say(f"{init}: {checkpoint.load_weights(model, Path(init))}")

@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from rwae_kit import DataInfo, RecipeError, Spec
 from rwae_kit.convert import options_of, structure, unstructure
-from rwae_kit.interfaces import CategoricalDivergence, Divergence, OrderView
+from rwae_kit.interfaces import CategoricalDivergence, Divergence
 from rwae_kit.registry import Registry
 from rwae_kit.training.config import TrainingConfig
 
@@ -27,8 +27,6 @@ SMALL: Mapping[str, int] = {
 FRAMES = ((3, 16, 16), (100,), (3, 64, 64))
 """From cheap to dear: a pair of frame nets gets the first that both take."""
 RANGES = ((0.0, 1.0), (-1.0, 1.0))
-KEPT_BY = {"static": "order", "dynamic": "look"}
-"""The kind of view that keeps a latent."""
 STATIC, DYNAMIC, ACTIONS = 3, 2, 3
 
 
@@ -139,10 +137,10 @@ def divergences(categorical: bool) -> list[str]:
     return [name for name in REGISTRY.names("divergence") if issubclass(REGISTRY.get("divergence", name), base)]
 
 
-def views(kind: str, frame: tuple[int, ...]) -> list[str]:
-    """Names of the views that keep the order ("look"), or the looks ("order"), of such frames."""
+def views(latent: str, frame: tuple[int, ...]) -> list[str]:
+    """Names of the views that keep a latent of such frames."""
     fitting = [name for name in REGISTRY.names("view") if takes("view", name, frame)]
-    return [name for name in fitting if issubclass(REGISTRY.get("view", name), OrderView) == (kind == "order")]
+    return [name for name in fitting if latent in REGISTRY.get("view", name).keeps]
 
 
 def walk(least: int, most: int, seed: int = 0) -> list[Combination]:
@@ -223,8 +221,8 @@ def _add_terms(values: dict[str, Any], dealer: Dealer, spec: Spec) -> None:
             table = dealer.part("term", name, spec)
             if "view" not in {option.path for option in options_of(cls.Config)}:
                 break
-            if fitting := views(KEPT_BY[table["of"]], spec.frame):
-                table["view"] = view = dealer.deal(("view", KEPT_BY[table["of"]], len(spec.frame), spec.value_range), fitting)
+            if fitting := views(table["of"], spec.frame):
+                table["view"] = view = dealer.deal(("view", table["of"], len(spec.frame), spec.value_range), fitting)
                 values.setdefault("view", {})[view] = dealer.part("view", view, spec)
                 del values["view"][view]["name"]
                 break

@@ -40,7 +40,7 @@ class InfoNCE(LatentTerm):
     Shape: of two views, static means `[b, d]` or dynamic means `[b, t, d]` -> `[]`.
 
     Raises:
-        RecipeError: the view is the clip itself.
+        RecipeError: the view is the clip itself. A view that changes the latent is refused when the model is built.
         RwaeError: a posterior without means.
 
     Source: C-DSVAE Eq. 7, 8 (Bai et al. 2021): cosine, temperature 0.5, means. Ours: "across" by default (the paper's x^j are
@@ -75,7 +75,7 @@ class InfoNCE(LatentTerm):
         self.view = KEEPS[config.of] if config.view is None else config.view
         if self.view == "clip":
             raise RecipeError("view: 'clip' is the clip itself, which is no other view of it; leave it out, or name a view")
-        self.needs = ("clip", self.view)
+        self.needs, self.keeping = ("clip", self.view), {self.view: config.of}
 
     def forward(self, views: Mapping[str, Encoded]) -> Tensor:
         u, v = (self._directions(views[name]) for name in self.needs)

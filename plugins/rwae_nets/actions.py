@@ -22,7 +22,8 @@ class LstmActionEncoder(ActionEncoder):
     mode it is its mean, softmax(logits). The temperature goes geometrically from `temperature` to `final_temperature` over
     `anneal_draws` draws (batches in train mode), which are counted in the state dict.
 
-    Shape: dynamic `[b, t, d_d]`, features `[b, t, h]`, mask `[b, t]` or None -> draws and logits `[b, a]`. h_T is the state after the last real frame.
+    Shape: dynamic `[b, t, d_d]`, features `[b, t, h]`, mask `[b, t]` or None -> draws and logits `[b, a]`. h_T is the state after
+    the last real frame.
 
     Source: R-WAE section 3.4 and Fig. 8c; Gumbel-softmax of Jang et al. 2017 and Maddison et al. 2017. The paper gives neither the
     temperature nor its schedule: ours, from 1 to 0.5 as Jang et al. have it. `features` and `straight_through` (one-hot forward,

@@ -12,6 +12,7 @@ def rwae_datasets() -> Mapping[str, str]:
         "moving_mnist": "rwae_datasets.moving_mnist:MovingMNIST",
         "moving_shapes": "rwae_datasets.moving_shapes:MovingShapes",
         "mug": "rwae_datasets.mug:MUG",
+        "speech_folder": "rwae_datasets.speech_folder:SpeechFolder",
         "sprites": "rwae_datasets.sprites:Sprites",
         "timit": "rwae_datasets.timit:TIMIT",
     }

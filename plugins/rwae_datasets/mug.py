@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, final
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rwae_kit import Clips, DataError, DataInfo, Factor, StoredDataset
-from rwae_kit.data import BUILDS, BadFiles, in_order, new_store, open_built, split_groups, windows
+from rwae_kit.data import BUILDS, BadFiles, in_order, new_store, open_built, read_table, split_groups, windows
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 LEFT_OUT = ("neutral", "mixed")
@@ -133,15 +132,9 @@ def read_boxes(path: Path) -> dict[tuple[str, str, str], Box]:
         DataError: it cannot be read, a column is missing, or a row is no box.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"mug: {path} cannot be read: {error}") from error
-    if not rows or (missing := [column for column in COLUMNS if column not in rows[0]]):
-        raise DataError(
-            f"mug: {path} should have a line of names, {','.join(COLUMNS)}, and a row for each take"
-            + (f"; {', '.join(missing)} is missing" if rows else "")
-        )
+        rows = read_table(path, COLUMNS)
+    except DataError as error:
+        raise DataError(f"mug: {error}") from error
     boxes: dict[tuple[str, str, str], Box] = {}
     for number, row in enumerate(rows, 2):
         try:
@@ -165,7 +158,9 @@ def _read(video: Video, boxes: Mapping[tuple[str, str, str], Box], config: Any, 
         box = given
     chosen = video.images[:: config.step]
     if len(chosen) < config.length:
-        bad.add(video.images[0].parent, f"{len(video.images)} images are {len(chosen)} frames, but a clip has {config.length}")
+        bad.add_short(
+            video.images[0].parent, f"{len(video.images)} images are {len(chosen)} frames, but a clip has {config.length}"
+        )
         return None
     frames = np.empty((len(chosen), config.pixels, config.pixels, 3), np.uint8)
     for i, path in enumerate(chosen):
@@ -192,7 +187,8 @@ def read_face(path: Path, box: Sequence[int], pixels: int) -> Bytes:
     left, top, width, height = box or ((image.width - side) // 2, (image.height - side) // 2, side, side)
     if left + width > image.width or top + height > image.height:
         raise DataError(f"it is {image.width} x {image.height} pixels, and the box {(left, top, width, height)} reaches beyond it")
-    face = image.resize((pixels, pixels), Image.Resampling.LANCZOS, (left, top, left + width, top + height))
+    # Cropped first: `resize` with a box would let pixels around the box in.
+    face = image.crop((left, top, left + width, top + height)).resize((pixels, pixels), Image.Resampling.LANCZOS)
     return np.asarray(face, dtype=np.uint8)
 
 

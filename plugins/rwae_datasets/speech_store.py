@@ -90,14 +90,13 @@ def _read(recordings: Sequence[Recording], bad: BadFiles, options: SpeechOptions
             if sound.rate != rate:
                 raise DataError(f"it has {sound.rate} samples a second, not {rate}")
             frames = log_frames(sound, options)
-            if not _starts(len(frames), options):
-                raise DataError(
-                    f"it is too short: {len(frames)} frames, and a clip has {options.length}. tail = 'pad' would pad it"
-                )
         except DataError as error:
             bad.add(recording.path, str(error))
         else:
-            read.append(_Read(recording=recording, frames=frames))
+            if _starts(len(frames), options):
+                read.append(_Read(recording=recording, frames=frames))
+            else:
+                bad.add_short(recording.path, f"{len(frames)} frames; a clip has {options.length}")
     return read
 
 
@@ -106,7 +105,7 @@ def _starts(frames: int, options: SpeechOptions) -> list[int]:
     starts = windows(frames, options.length, options.stride)
     following = starts[-1] + (options.stride or options.length) if starts else 0
     covered = starts[-1] + options.length if starts else 0
-    return [*starts, following] if options.tail == "pad" and covered < frames else starts
+    return [*starts, following] if options.tail == "pad" and covered < frames and following < frames else starts
 
 
 def _padded(values: Floats, length: int) -> tuple[Floats, NDArray[np.float32]]:

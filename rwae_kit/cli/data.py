@@ -87,7 +87,8 @@ def build(
         emit({"store": str(target), "clips": clips})
         return
     say(f"{target}: {', '.join(f'{n} {split} clips' for split, n in clips.items())}")
-    say(f"train on it: rwk train --data {name}")
+    same = "".join(f" --data.{text.replace('=', ' ', 1)}" for text in setting or () if not text.startswith("skip_bad="))
+    say(f"train on it: rwk train --data {name}{same}")
 
 
 def _row(registry: Registry, name: str) -> dict[str, str]:
@@ -107,4 +108,6 @@ def _words(value: Any) -> str:
         return "; ".join(f"{key} ({factor['kind']}): {_words(factor['classes'])}" for key, factor in value.items())
     if not isinstance(value, list | tuple):
         return str(value)
-    return ", ".join(map(str, value[:_SHOWN])) + (f", ... ({len(value)} in all)" if len(value) > _SHOWN else "")
+    return ", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in value[:_SHOWN]) + (
+        f", ... ({len(value)} in all)" if len(value) > _SHOWN else ""
+    )

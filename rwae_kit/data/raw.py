@@ -52,10 +52,15 @@ class BadFiles:
     def __init__(self, name: str, skip: bool) -> None:
         self._name, self._skip = name, skip
         self.found: list[str] = []
+        self.short: list[str] = []
 
     def add(self, path: Path | str, problem: str) -> None:
-        """Note a file and what is wrong with it."""
+        """Note a file that is corrupt, missing, empty or mislabelled, and what is wrong with it."""
         self.found.append(f"{path}: {problem}")
+
+    def add_short(self, path: Path | str, problem: str) -> None:
+        """Note a sound file that gives no clip; it is left out, and a warning says so."""
+        self.short.append(f"{path}: {problem}")
 
     def settle(self, good: int) -> None:
         """Stop the build if there is a bad file, unless told to skip (a warning then says how many); or if no file is good.
@@ -63,15 +68,22 @@ class BadFiles:
         Raises:
             DataError: bad files, by name.
         """
-        if not self.found and good:
-            return
-        listed = "; ".join(self.found[:_NAMED]) + (f"; and {len(self.found) - _NAMED} more" if len(self.found) > _NAMED else "")
+        total = good + len(self.found) + len(self.short)
         if not good:
+            listed = _listed(self.found + self.short)
             raise DataError(f"{self._name}: no file can be used" + (f": {listed}" if listed else ""))
-        told = f"{self._name}: {len(self.found)} of {len(self.found) + good} files cannot be used: {listed}"
-        if not self._skip:
+        told = f"{self._name}: {len(self.found)} of {total} files cannot be used: {_listed(self.found)}"
+        if self.found and not self._skip:
             raise DataError(f"{told}. Mend or remove them, or leave them out: --set skip_bad=true")
-        warnings.warn(f"{told}. They are left out", stacklevel=3)
+        if self.found:
+            warnings.warn(f"{told}. They are left out", stacklevel=3)
+        if self.short:
+            told = f"{self._name}: {len(self.short)} of {total} files are too short and left out: {_listed(self.short)}"
+            warnings.warn(told, stacklevel=3)
+
+
+def _listed(problems: Sequence[str]) -> str:
+    return "; ".join(problems[:_NAMED]) + (f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else "")
 
 
 def split_groups(groups: Iterable[str], shares: Mapping[str, float], seed: int) -> dict[str, str]:

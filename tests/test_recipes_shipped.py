@@ -24,6 +24,7 @@ SMALL_NETS: dict[str, dict[str, Any]] = {
     "conv": {"channels": [4, 4], "strides": [4, 2]},
     "dcgan": {"channels": [4, 4]},
     "resblock": {"channels": [4, 4], "features": 6},
+    "tfgan": {"channels": [4, 4]},
     "mlp": {"hidden": [8], "features": 8},
 }
 """Options that make a frame net small, for frames of 16 pixels."""

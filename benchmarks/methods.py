@@ -1,11 +1,11 @@
-"""What do five methods make of Sprites at 32 pixels, all else alike? Reconstruction, probes, leaks and swaps of each.
+"""What do five methods make of Sprites at 32 pixels, all else alike? Reconstruction, probes, leaks and swaps.
 
     rwk data build sprites --source DIR     (the layer sheets, once)
-    python benchmarks/methods.py [--only NAME ...] [--seed 0] [--runs FOLDER]
+    python benchmarks/methods.py [--only NAME ...] [--seeds 0] [--runs FOLDER] [--train-only]
 
-Runs that are in the folder already are scored, not trained again, so that several processes may train with `--only`, and a last one
-writes the table. Probes: the better of a linear and an MLP one. Swaps: what a net that was trained on real clips reads from clips
-with the static code of one test clip and the dynamic codes of another; what it reads from reconstructions is the bar for them.
+Runs that are in the folder already are scored, not trained again: several processes may train, and a last one writes the table.
+Probes: the better of a linear and an MLP one. Swaps: what a net that was trained on real clips reads from clips with the static
+code of one test clip and the dynamic codes of another; what it reads from reconstructions is the bar for them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,70 +25,8 @@ from rwae_kit import Clips, Judge, Registry, evaluate, load, train
 from rwae_kit.evaluation import Scores, swap_accuracy
 from rwae_kit.run import dataset_of
 
-FRAMES = {"name": "conv", "channels": [32, 64], "strides": [4, 2], "features": 128}
-SMALL: dict[str, Any] = {
-    "data": {"name": "sprites", "pixels": 32},
-    "latents": {"static": 24, "dynamic": 6},
-    "prior": {"name": "lstm", "hidden": 64},
-    "decoder": {"name": "framewise", "frames": {**FRAMES, "output_bias": -3.0}},
-    "reconstruction": {"name": "squared_error"},
-    "training": {
-        "batch_size": 32,
-        "epochs": 30,
-        "decay": "linear",
-        "decay_from": 0.6,
-        **{group: {"learning_rate": 2e-3} for group in ("encoder", "decoder", "prior")},
-        "critic": {"learning_rate": 5e-4},
-        "channels_last": True,
-        "validate_every": 30,
-        "checkpoint_every": 30,
-    },
-}
-"""Tables that take the place of those of every recipe."""
-
-
-def encoder(name: str) -> dict[str, Any]:
-    return {"name": name, "hidden": 128, "frames": FRAMES}
-
-
-def mmd_and(**static: Any) -> dict[str, Any]:
-    """R-WAE's penalties; those of the quickstart on the dynamic latent."""
-    return {"static": static, "dynamic": {"mmd": {"weight": 60.0}, "kl": {"weight": 1.0}}}
-
-
-def information(of: str, **options: Any) -> dict[str, Any]:
-    return {"name": "info_nce", "of": of, **options} if "view" in options else {"name": "weighted_sampling", "of": [of], **options}
-
-
-KLS = {"static": {"kl": {"weight": 1.0}}, "dynamic": {"kl": {"weight": 0.25}}}
-LEAK = {"name": "weighted_sampling", "of": ["static", "dynamic"], "estimator": "mws", "weight": 0.5}
-METHODS: dict[str, dict[str, Any]] = {
-    "rwae-mmd": {
-        "encoder": encoder("autoregressive"),
-        "penalty": mmd_and(scaled_mmd={"weight": 100.0}, kl={"weight": 0.3}),
-    },
-    "rwae-gan": {"encoder": encoder("autoregressive"), "penalty": mmd_and(js_gan={"weight": 10.0})},
-    "cdsvae": {
-        "encoder": encoder("cdsvae"),
-        "penalty": KLS,
-        "term": {
-            "static_information": information("static", view="shuffle", weight=1.0),
-            "dynamic_information": information("dynamic", view="augment", weight=5.0),
-            "leak": LEAK,
-        },
-    },
-    "cdsvae-mws": {
-        "encoder": encoder("cdsvae"),
-        "penalty": KLS,
-        "term": {
-            "static_information": information("static", estimator="mws", weight=1.0),
-            "dynamic_information": information("dynamic", estimator="mws", weight=2.5),
-            "leak": LEAK,
-        },
-    },
-    "dsvae-full": {"encoder": encoder("full"), "penalty": KLS},
-}
-"""Recipe to the tables in which the methods differ."""
+METHODS = ("rwae-mmd", "rwae-gan", "cdsvae", "cdsvae-mws", "dsvae-full")
+"""Recipes; each is taken in its variant `small`."""
 
 FACTORS = ("skin", "pants", "top", "hair", "action")
 
@@ -131,9 +69,9 @@ def trained_reader(clips: Clips, epochs: int = 8) -> Reader:
     return reader.eval()
 
 
-def row(name: str, scores: Scores) -> dict[str, Any]:
+def row(name: str, seed: int, scores: Scores) -> dict[str, Any]:
     """Explained variance, the scale of each latent, and the better probe on either code."""
-    line: dict[str, Any] = {"method": name, "explained variance": f"{scores.reconstruction.explained:.3f}"}
+    line: dict[str, Any] = {"method": name, "seed": seed, "explained variance": f"{scores.reconstruction.explained:.3f}"}
     line |= {f"{latent} std": f"{scale:.2f}" for latent, scale in scores.scale.items()}
     for code, word in (("static", "static"), ("dynamic trajectory", "dynamic")):
         for factor in FACTORS:
@@ -142,39 +80,46 @@ def row(name: str, scores: Scores) -> dict[str, Any]:
     return line
 
 
-def score(folder: Path, file: Path) -> None:
-    """The table of all runs in the folder, each with the row of the same model untrained."""
-    rows, reader, data = [], None, None
-    for name in METHODS:
-        model = load(folder / name)
-        data = data or {split: dataset_of(model, Registry.installed()).clips(split) for split in ("train", "test")}
-        reader = reader or trained_reader(data["train"])
+def score(folder: Path, runs: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+    """The rows of the runs in a folder, each with that of the same model untrained."""
+    rows: list[dict[str, Any]] = []
+    data = {split: dataset_of(load(folder / called(*runs[0])), Registry.installed()).clips(split) for split in ("train", "test")}
+    reader = trained_reader(data["train"])
+    for name, seed in runs:
+        model = load(folder / called(name, seed))
         found = evaluate(model, data)
         assert found.untrained is not None
         read = swap_accuracy(model, data["test"], reader)
         words = {"real": "read from real", "reconstruction": "read from reconstruction", "swap": "swap"}
         seen = {f"{word} {factor}": f"{read[shown][factor]:.3f}" for shown, word in words.items() for factor in FACTORS}
-        rows += [row(name, found.model) | seen, row(f"{name}, untrained", found.untrained)]
-        print(rows[-2:], flush=True)
-    with file.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+        rows += [row(name, seed, found.model) | seen, row(f"{name} (untrained)", seed, found.untrained)]
+        print(*rows[-2:], sep="\n", flush=True)
+    return rows
+
+
+def called(name: str, seed: int) -> str:
+    return f"{name}-{seed}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", choices=list(METHODS), default=list(METHODS))
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="*", choices=METHODS, default=METHODS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--runs", type=Path)
+    parser.add_argument("--train-only", action="store_true")
     words = parser.parse_args()
     folder = words.runs or Path(tempfile.mkdtemp())
-    for name in words.only:
-        if not (folder / name / "model.safetensors").exists():
-            train(name, options={**SMALL, **METHODS[name], "training.seed": words.seed}, out=folder / name)
-    if len(words.only) == len(METHODS):
-        seed = "" if words.seed == 0 else f"-seed-{words.seed}"
-        score(folder, Path(__file__).parent / "results" / f"methods-sprites{seed}.csv")
+    runs = [(name, seed) for name in words.only for seed in words.seeds]
+    for name, seed in runs:
+        if not (folder / called(name, seed) / "model.safetensors").exists():
+            train(f"{name}:small", options={"training.seed": seed}, out=folder / called(name, seed))
+    if words.train_only:
+        return
+    rows = score(folder, runs)
+    with (Path(__file__).parent / "results" / "methods-sprites.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":

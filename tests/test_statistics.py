@@ -48,7 +48,8 @@ def _small_cdsvae() -> dict[str, Any]:
     values["term"] = {"information": {**values["term"]["static_information"], "view": "reverse"}}
     del values["view"], values["penalty"]
     nets = {"name": "conv", "channels": [4, 6], "strides": [2, 2], "features": 8, "normalisation": "batch"}
-    for path, value in {"encoder.frames": nets, "decoder.frames": nets, "encoder.hidden": 8, "latents.static": 6}.items():
+    changes = {"encoder.frames": nets, "decoder.frames": nets, "decoder.hidden": [8], "encoder.hidden": 8, "latents.static": 6}
+    for path, value in changes.items():
         values = merge(values, path, value)
     return values
 

@@ -86,7 +86,6 @@ def test_a_variant_is_trained_by_its_name(rwk: Rwk) -> None:
     assert found["data"]["name"] == "moving_shapes"
 
 
-
 def test_plugins_are_listed_with_the_distribution_they_come_from(rwk: Rwk) -> None:
     listed = json.loads(rwk("plugins", "list", "--json").out)
     assert {"kind": "divergence", "name": "mmd", "distribution": "rwae-kit"}.items() <= next(

@@ -16,7 +16,7 @@ def rwae_terms() -> dict[str, str]:
 
 @hookimpl
 def rwae_views() -> dict[str, str]:
-    """Orders of frames keep the static latent, new looks keep the dynamic one."""
+    """Orders of frames keep the static latent; new looks, and new voices of speech, keep the dynamic one."""
     return {
         "shuffle": "rwae_contrastive.orders:Shuffle",
         "reverse": "rwae_contrastive.orders:Reverse",
@@ -24,4 +24,7 @@ def rwae_views() -> dict[str, str]:
         "colour": "rwae_contrastive.looks:Colour",
         "blur": "rwae_contrastive.looks:Blur",
         "augment": "rwae_contrastive.looks:Augment",
+        "pitch_shift": "rwae_contrastive.voices:PitchShift",
+        "time_scale": "rwae_contrastive.voices:TimeScale",
+        "voice": "rwae_contrastive.voices:Voice",
     }

@@ -74,12 +74,18 @@ def probe_accuracy(
 
 
 def probe_codes(train: Codes, test: Codes, factors: Mapping[str, Factor], seed: int = 0) -> tuple[ProbeScore, ...]:
-    """Probe every code for every factor, with every probe: trained on `train`, scored on `test`."""
+    """Probe every code for every factor, with every probe: trained on `train`, scored on `test`.
+
+    A factor none of whose held-out classes was seen in training, such as the speaker where speakers are held out, cannot be probed
+    and is left out.
+    """
     scores = []
     for code in CODES:
         seen, held_out = _read(train, code), _read(test, code)
         for name, factor in factors.items():
             labels = test.factors[name]
+            if not np.isin(labels, train.factors[name]).any():
+                continue
             chance = float(np.unique(labels, return_counts=True)[1].max() / len(labels))
             for probe in PROBES:
                 accuracy = probe_accuracy(probe, seen, train.factors[name], held_out, labels, seed)

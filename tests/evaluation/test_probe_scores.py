@@ -78,6 +78,15 @@ def test_every_code_is_probed_for_every_factor_and_leaks_are_the_crossed_ones():
     assert found["static", "person", "mlp"].chance == shares.max()
 
 
+def test_a_factor_whose_classes_are_all_held_out_is_not_probed():
+    def codes(speaker):
+        return Codes(static=np.eye(4)[speaker], dynamic=np.zeros((40, 2, 1)), factors={"speaker": speaker, "sex": speaker % 2})
+
+    factors = {"speaker": Factor(classes=tuple("abcd"), kind="static"), "sex": Factor(classes=("f", "m"), kind="static")}
+    scores = probe_codes(codes(np.arange(40) % 2), codes(2 + np.arange(40) % 2), factors)
+    assert {s.factor for s in scores} == {"sex"}
+
+
 def test_only_the_convergence_warning_is_silenced(monkeypatch):
     class Warns:
         def __init__(self, category):

@@ -1,6 +1,6 @@
 """How fast is a whole step of training, where does its time go, and what does a plain implementation take?
 
-    python benchmarks/training_step.py [--only RECIPE ...] [--batch 32] [--rounds 5] [--device auto] [--compile] [--losses]
+    python benchmarks/training_step.py [--only RECIPE ...] [--batch 32] [--rounds 5] [--threads N] [--compile] [--losses]
 
 Nets are those of the recipes at full size, clips are noise of 8 frames (64 x 64 pixels; quickstart 32 x 32). Subjects take their
 steps in turn, and a speed is the median over rounds of the ratio within a round: of `benchmarks/plain_rwae.py` or
@@ -17,7 +17,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,12 +31,13 @@ from torch import Tensor
 from rwae_kit import Registry
 from rwae_kit.build import build, resolve
 from rwae_kit.data import Clips, DataInfo
-from rwae_kit.interfaces import Component
+from rwae_kit.interfaces import AdversarialDivergence, Component
 from rwae_kit.interop import save_cdsvae
 from rwae_kit.noise import Noise
 from rwae_kit.recipe import Recipe
 from rwae_kit.run import choose_device, compose
 from rwae_kit.training.batches import Batches
+from rwae_kit.training.compiled import compile_frame_nets
 from rwae_kit.training.course import Course
 from rwae_kit.training.optimizers import Group, make_groups
 from rwae_kit.training.schedules import Learner
@@ -50,6 +51,9 @@ MODES: dict[str, dict[str, Any]] = {
 COMPILED = {"bf16, channels last, compiled": {**MODES["bf16, channels last"], "training.compile": True}}
 LENGTH, WARM, SEED = 8, 10**6, 3
 PARTS = ("encode", "prior", "decode", "penalties and terms", "backward", "optimiser")
+
+
+Clock = Callable[[], float]
 
 
 class Subject(Protocol):
@@ -80,6 +84,8 @@ class Ours:
         self.model, self.objective = build(plan, registry, self.clips.info)
         self.model.to(device).train()
         self.objective.to(device).train()
+        if plan.training.compile:
+            compile_frame_nets(self.model, device)
         self.model.noise.restore(torch.Generator(device).manual_seed(SEED).get_state(), device)
         groups = make_groups(self.model, self.objective, plan.training)
         self.learner = Learner(model=self.model, objective=self.objective, groups=groups, config=plan.training)
@@ -205,26 +211,26 @@ def plain(recipe: str, ours: Ours, folder: Path) -> Subject | None:
     return PlainCdsvae(ours, folder) if recipe == "cdsvae-official" else None
 
 
-def clock(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
+def make_clock(device: torch.device, *, processor: bool = False) -> Clock:
+    """Seconds on the wall, or of processor time: on a busy machine the fairer of the two, with one thread."""
+
+    def clock() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.process_time() if processor else time.perf_counter()
+
+    return clock
 
 
-def seconds(subject: Subject, device: torch.device) -> float:
-    began = clock(device)
-    subject.step()
-    return clock(device) - began
-
-
-def in_turn(subjects: Mapping[str, Subject], rounds: int, device: torch.device) -> dict[str, list[float]]:
+def in_turn(subjects: Mapping[str, Subject], rounds: int, clock: Clock) -> dict[str, list[float]]:
     """Seconds of a step of each, one after the other, round by round; the first round is not counted."""
     found: dict[str, list[float]] = {name: [] for name in subjects}
     for count in range(rounds + 1):
         for name, subject in subjects.items():
-            taken = seconds(subject, device)
+            began = clock()
+            subject.step()
             if count:
-                found[name].append(taken)
+                found[name].append(clock() - began)
     return found
 
 
@@ -234,18 +240,22 @@ def speeds(found: Mapping[str, Sequence[float]], reference: str) -> dict[str, fl
 
 
 @contextmanager
-def watched(ours: Ours) -> Iterator[dict[str, float]]:
+def watched(ours: Ours, clock: Clock) -> Iterator[dict[str, float]]:
     """Seconds of each of `PARTS`, without what is called from it, while open."""
     spent: dict[str, float] = defaultdict(float)
-    device, open_parts, replaced = ours.model.device, [], []
-    last = clock(device)
+    open_parts: list[str] = []
+    replaced: list[tuple[Any, str, Any]] = []
+    last = clock()
 
     def turn(part: str | None) -> None:
         nonlocal last
-        now = clock(device)
+        now = clock()
         spent[open_parts[-1] if open_parts else "rest"] += now - last
         last = now
-        open_parts.append(part) if part else open_parts.pop()
+        if part is None:
+            open_parts.pop()
+        else:
+            open_parts.append(part)
 
     def watch(owner: Any, name: str, part: str) -> None:
         original = getattr(owner, name)
@@ -271,7 +281,11 @@ def watched(ours: Ours) -> Iterator[dict[str, float]]:
         (model.reconstruction, "forward", "decode"),
         *((part, "forward", "penalties and terms") for part in (*objective._divergences.values(), *objective._losses.values())),
         *((part, "forward", "penalties and terms") for part in objective._views.values()),
-        *((p, "critic_loss", "penalties and terms") for p in objective._divergences.values() if hasattr(p, "critic_loss")),
+        *(
+            (p, "critic_loss", "penalties and terms")
+            for p in objective._divergences.values()
+            if isinstance(p, AdversarialDivergence)
+        ),
         (torch.Tensor, "backward", "backward"),
         (Group, "step", "optimiser"),
     ]
@@ -279,7 +293,7 @@ def watched(ours: Ours) -> Iterator[dict[str, float]]:
         watch(*place)
     try:
         yield spent
-        turn("rest")
+        spent["rest"] += clock() - last
     finally:
         for owner, name, original in reversed(replaced):
             if original is None:
@@ -288,10 +302,10 @@ def watched(ours: Ours) -> Iterator[dict[str, float]]:
                 setattr(owner, name, original)
 
 
-def shares(ours: Ours, steps: int = 2) -> dict[str, float]:
+def shares(ours: Ours, clock: Clock, steps: int = 2) -> dict[str, float]:
     """The share of a step's time that each part takes; the rest is batches, gathering, sums."""
     ours.step()
-    with watched(ours) as spent:
+    with watched(ours, clock) as spent:
         for _ in range(steps):
             ours.step()
     return {part: spent[part] / sum(spent.values()) for part in (*PARTS, "rest")}
@@ -335,6 +349,8 @@ class Setting:
     batch: int
     rounds: int
     device: torch.device
+    clock: Clock
+    note: str
     folder: Path
     modes: Mapping[str, Mapping[str, Any]]
 
@@ -346,9 +362,9 @@ def rows(recipe: str, setting: Setting) -> list[dict[str, Any]]:
     other = plain(recipe, Ours(recipe, MODES["float32"], setting.batch, device), setting.folder)
     subjects: dict[str, Subject] = {**({"plain": other} if other is not None else {}), **ours}
     reference = "plain" if other is not None else "float32"
-    found = in_turn(subjects, setting.rounds, device)
+    found = in_turn(subjects, setting.rounds, setting.clock)
     speed = speeds(found, reference)
-    about = {"recipe": recipe, "batch": setting.batch, "machine": machine(device)}
+    about = {"recipe": recipe, "batch": setting.batch, "machine": machine(device) + setting.note}
     table = []
     for name, subject in subjects.items():
         row = {**about, "mode": name, "against": reference, "speed": f"{speed[name]:.2f}"}
@@ -357,7 +373,7 @@ def rows(recipe: str, setting: Setting) -> list[dict[str, Any]]:
             inner = ours[next(iter(ours))].batches._course.batches_per_step
             row["clips per second"] = f"{setting.batch * inner / statistics.median(found[name]):.0f}"
         row["peak memory (MB)"] = f"{peak_memory(subject, device):.0f}"
-        parts = shares(subject) if isinstance(subject, Ours) else {}
+        parts = shares(subject, setting.clock) if isinstance(subject, Ours) else {}
         table.append({**row, **{part: f"{parts[part]:.3f}" if parts else "" for part in (*PARTS, "rest")}})
         print("  ".join(str(value) for value in table[-1].values()), flush=True)
     return table
@@ -389,6 +405,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--processor-time", action="store_true", help="instead of that of the wall: for a busy machine, one thread")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--compile", action="store_true", help="the last mode compiled, too")
     parser.add_argument("--losses", action="store_true")
@@ -401,7 +418,11 @@ def main() -> None:
             compare_losses(Path(name), device, words.batch)
             return
         modes = {**MODES, **(COMPILED if words.compile else {})}
-        setting = Setting(batch=words.batch, rounds=words.rounds, device=device, folder=Path(name), modes=modes)
+        clock = make_clock(device, processor=words.processor_time)
+        note = ", processor time" if words.processor_time else ""
+        setting = Setting(
+            batch=words.batch, rounds=words.rounds, device=device, clock=clock, note=note, folder=Path(name), modes=modes
+        )
         write([row for recipe in words.only for row in rows(recipe, setting)], device)
 
 

@@ -180,8 +180,9 @@ class FeedbackLstm(nn.Module):
         cell, state = features.new_zeros(len(features), self.hidden), features.new_zeros(len(features), self.hidden + self.d)
         samples, means, log_vars = [], [], []
         for step, gates in enumerate(known):
-            enter, keep, new, leave = torch.addmm(gates, state, weight).chunk(4, dim=1)
-            cell = torch.addcmul(keep.sigmoid() * cell, enter.sigmoid(), new.tanh())
+            open_to, new, leave = torch.addmm(gates, state, weight).split((2 * self.hidden, self.hidden, self.hidden), dim=1)
+            enter, keep = open_to.sigmoid().chunk(2, dim=1)
+            cell = torch.addcmul(keep * cell, enter, new.tanh())
             hidden = leave.sigmoid() * cell.tanh()
             mean, log_var = head(hidden)
             sample = mean if draws is None else torch.addcmul(mean, torch.exp(0.5 * log_var), draws[step])

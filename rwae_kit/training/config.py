@@ -76,6 +76,12 @@ class TrainingConfig:
         metadata={"help": "bf16: autocast of the nets; penalties stay float32"},
     )
     channels_last: bool = field(default=False, metadata={"help": "store images with channels last (often faster)"})
+    compile: bool = field(
+        default=False,
+        metadata={
+            "help": "torch.compile of the frame nets: a slow start, then faster steps; needs a C++ compiler, on a GPU Triton"
+        },
+    )
     validate_every: int = field(default=10, validator=ge(1), metadata={"help": "epochs between validations"})
     checkpoint_every: int = field(default=10, validator=ge(1), metadata={"help": "epochs between checkpoints"})
     log_every: int = field(default=20, validator=ge(1), metadata={"help": "steps between metrics records"})

@@ -17,6 +17,7 @@ from rwae_kit.data import Clips
 from rwae_kit.errors import CheckpointError, TrainingError
 from rwae_kit.interfaces import Tracker
 from rwae_kit.training.batches import Batches, resident
+from rwae_kit.training.compiled import compile_frame_nets, compiling_failed
 from rwae_kit.training.config import TrainingConfig
 from rwae_kit.training.course import Course, learning_rate_factor
 from rwae_kit.training.optimizers import make_groups
@@ -94,6 +95,8 @@ class _Loop:
         self.course = Course.of(config, len(clips))
         if config.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.compile:
+            compile_frame_nets(model, model.device)
         objective.to(model.device)
         model.train()
         objective.train()
@@ -273,10 +276,13 @@ class _Loop:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Full memory and full disks, in words."""
+        """Full memory, full disks and a compiler that fails, in words."""
         try:
             yield
         except (RuntimeError, MemoryError) as error:
+            if compiling_failed(error):
+                said = str(error).strip().splitlines()[0]
+                raise TrainingError(f"training.compile: torch.compile failed: {said}. Set training.compile = false") from error
             if not _no_memory(error):
                 raise
             raise TrainingError(

@@ -111,7 +111,7 @@ def _with_variants(values: Mapping[str, Any], chosen: Sequence[str], where: str)
             hint = did_you_mean(name, names) if names else "It has none"
             raise RecipeError(f"{where}: no variant {name!r}. {hint}")
     changed = {key: value for key, value in values.items() if key != "variant"}
-    data = [name for name in names if name in chosen and "data" in tables[name]]
+    data = [name for name in names if name in chosen and _names_data(tables[name].get("data"))]
     if len(data) > 1:
         raise RecipeError(f"{where}: the variants {' and '.join(data)} both choose the data: ask for one of them")
     for name, table in tables.items():
@@ -122,6 +122,10 @@ def _with_variants(values: Mapping[str, Any], chosen: Sequence[str], where: str)
     if chosen and not any("title" in tables[name] for name in chosen) and "title" in changed:
         changed["title"] = f"{changed['title']}, variant {AND.join(name for name in names if name in chosen)}"
     return changed
+
+
+def _names_data(data: Any) -> bool:
+    return isinstance(data, str) or (isinstance(data, Mapping) and "name" in data)
 
 
 def _tables(values: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:

@@ -27,6 +27,8 @@ SMALL: Mapping[str, int] = {
 FRAMES = ((3, 16, 16), (100,), (3, 64, 64))
 """From cheap to dear: a pair of frame nets gets the first that both take."""
 RANGES = ((0.0, 1.0), (-1.0, 1.0))
+ALONE = ("compile",)
+"""Options of the training that take minutes and have tests of their own."""
 STATIC, DYNAMIC, ACTIONS = 3, 2, 3
 
 
@@ -231,7 +233,7 @@ def _add_terms(values: dict[str, Any], dealer: Dealer, spec: Spec) -> None:
 
 def _training(dealer: Dealer) -> dict[str, Any]:
     """Two steps of two batches of four clips, or of one."""
-    found = dealer.options("training", TrainingConfig)
+    found = {path: value for path, value in dealer.options("training", TrainingConfig).items() if path not in ALONE}
     found["inner_steps"] = dealer.deal("inner_steps", (1, 2)) if found["schedule"] == "alternating" else 1
     beta1 = 0.5 if found["schedule"] == "alternating" else 0.9
     groups = {name: {"beta1": beta1} for name in ("encoder", "decoder")}
@@ -258,7 +260,7 @@ def _used(values: Mapping[str, Any], info: DataInfo, padded: bool) -> Iterable[t
             yield ("divergence", latent, name)
             yield ("conditioning", name, table.get("conditioning", "posterior"))
     for option in options_of(TrainingConfig):
-        if choices(option.type):
+        if choices(option.type) and option.path not in ALONE:
             yield ("training", option.path, str(values["training"][option.path]))
 
 
@@ -296,6 +298,5 @@ def to_cover() -> dict[tuple[str, ...], int]:
                 found |= {(kind, name, option.path, str(choice)): 1 for choice in choices(option.type)}
     for latent, categorical in (("static", False), ("dynamic", False), ("action", True)):
         found |= {("divergence", latent, name): 2 for name in divergences(categorical)}
-    return found | {
-        ("training", option.path, str(choice)): 1 for option in options_of(TrainingConfig) for choice in choices(option.type)
-    }
+    training = [option for option in options_of(TrainingConfig) if option.path not in ALONE]
+    return found | {("training", option.path, str(choice)): 1 for option in training for choice in choices(option.type)}

@@ -34,7 +34,7 @@ def _even(instance: object, attribute: Any, value: int) -> None:
 
 @final
 class MovingMNIST(StoredDataset):
-    """One or two handwritten digits that move straight until a wall, and from there at random; made on the fly.
+    """One or two handwritten digits that move straight until a wall, and from there at random; scikit-learn's need no build.
 
     The images are MNIST's where its files were given once (`rwk data build moving_mnist --source DIR`), else the 1797 that
     scikit-learn brings along. Training, validation and test clips show different images of digits. Of two digits the first is the

@@ -180,7 +180,7 @@ class FeedbackLstm(nn.Module):
         cell, state = features.new_zeros(len(features), self.hidden), features.new_zeros(len(features), self.hidden + self.d)
         samples, means, log_vars = [], [], []
         for step, gates in enumerate(known):
-            open_to, new, leave = torch.addmm(gates, state, weight).split((2 * self.hidden, self.hidden, self.hidden), dim=1)
+            open_to, new, leave = torch.addmm(gates, state, weight).tensor_split([2 * self.hidden, 3 * self.hidden], dim=1)
             enter, keep = open_to.sigmoid().chunk(2, dim=1)
             cell = torch.addcmul(keep * cell, enter, new.tanh())
             hidden = leave.sigmoid() * cell.tanh()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from rwae_kit.cli.options import JsonFlag, PluginFiles, find_registry, read_setting, type_words
-from rwae_kit.cli.output import emit, say, show
+from rwae_kit.cli.output import emit, note, say, show
 from rwae_kit.registry import Registry
 
 _SHOWN = 20
@@ -81,7 +82,11 @@ def build(
         raise DataError(f"--source {source}: no such folder. It has to hold the raw files of {name}")
     config = structure(dict(read_setting(text) for text in setting or ()), cls.Config, f"data build {name}")
     target = store_path(name, config)
-    cls.build(config, source, target)
+    with warnings.catch_warnings(record=True) as remarks:
+        warnings.simplefilter("always", UserWarning)
+        cls.build(config, source, target)
+    for remark in remarks:
+        note(str(remark.message), "warning", "yellow")
     clips = {split: len(cls(config).clips(split)) for split in ("train", "validation", "test")}
     if json:
         emit({"store": str(target), "clips": clips})

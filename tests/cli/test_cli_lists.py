@@ -177,9 +177,9 @@ def test_all_parts_of_a_plugin_are_tested_by_its_name(rwk: Rwk) -> None:
 def test_a_plugin_file_is_there_for_one_command(rwk: Rwk, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(PLUGIN)
-    assert "off" in rwk("plugins", "list", "--plugin", file).out
+    assert " off " in rwk("plugins", "list", "--plugin", file).out
     assert "off on the static latent" in rwk("train", "--plugin", file, "--penalty", "off", "--help").out
-    assert "off" not in rwk("plugins", "list").out
+    assert " off " not in rwk("plugins", "list").out
 
 
 def test_data_sets_are_listed_and_shown_with_factors_and_options(rwk: Rwk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from rwae_kit import Registry
 
 EXPECTED = {
     "encoder": ["autoregressive", "bidirectional", "cdsvae", "factorised", "full"],
-    "frame_encoder": ["conv", "mlp", "resblock"],
-    "frame_decoder": ["conv", "mlp", "resblock"],
+    "frame_encoder": ["conv", "dcgan", "mlp", "resblock", "tfgan"],
+    "frame_decoder": ["conv", "dcgan", "mlp", "resblock", "tfgan"],
     "prior": ["gru", "linear", "lstm", "standard_normal", "transformer"],
     "static_prior": ["standard_normal"],
     "decoder": ["framewise", "lstm"],

@@ -14,6 +14,7 @@ import argparse
 import csv
 import gc
 import statistics
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -229,8 +230,10 @@ def in_turn(subjects: Mapping[str, Subject], rounds: int, clock: Clock) -> dict[
         for name, subject in subjects.items():
             began = clock()
             subject.step()
+            taken = clock() - began
             if count:
-                found[name].append(clock() - began)
+                found[name].append(taken)
+            print(f"  round {count or 'of warm-up'}, {name}: {taken:.2f} s", file=sys.stderr, flush=True)
     return found
 
 
@@ -302,9 +305,8 @@ def watched(ours: Ours, clock: Clock) -> Iterator[dict[str, float]]:
                 setattr(owner, name, original)
 
 
-def shares(ours: Ours, clock: Clock, steps: int = 2) -> dict[str, float]:
-    """The share of a step's time that each part takes; the rest is batches, gathering, sums."""
-    ours.step()
+def shares(ours: Ours, clock: Clock, steps: int = 1) -> dict[str, float]:
+    """The share of the time of steps that each part takes, after others; the rest is batches, gathering, sums."""
     with watched(ours, clock) as spent:
         for _ in range(steps):
             ours.step()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rwae_kit import distributed
 from rwae_kit.errors import CheckpointError, TrainingError
+from rwae_kit.training.adam import FusedAdam
 from rwae_kit.training.config import Adam, TrainingConfig
 
 if TYPE_CHECKING:
@@ -28,13 +29,12 @@ class Group:
     name: str
     settings: Adam
     parameters: tuple[nn.Parameter, ...]
-    optimizer: torch.optim.Optimizer | None = field()
+    optimizer: FusedAdam | None = field()
 
     def set_learning_rate(self, factor: float) -> None:
         """Multiply the configured learning rate."""
         if self.optimizer is not None:
-            for entry in self.optimizer.param_groups:
-                entry["lr"] = self.settings.learning_rate * factor
+            self.optimizer.learning_rate = self.settings.learning_rate * factor
 
     def step(self, clip: float | None) -> None:
         """Average the gradients over processes, clip their norm, move, and leave no gradient behind."""
@@ -44,7 +44,7 @@ class Group:
         if clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, clip)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
 
 
 def make_groups(model: SequenceAutoencoder, objective: Objective, config: TrainingConfig) -> dict[str, Group]:
@@ -75,20 +75,8 @@ def make_groups(model: SequenceAutoencoder, objective: Objective, config: Traini
         free = tuple({id(p): p for p in lists[name] if p.requires_grad and id(p) not in taken}.values())
         taken |= {id(p) for p in free}
         settings: Adam = getattr(config, name)
-        groups[name] = Group(name=name, settings=settings, parameters=free, optimizer=_adam(free, settings) if free else None)
+        groups[name] = Group(name=name, settings=settings, parameters=free, optimizer=FusedAdam(free, settings) if free else None)
     return groups
-
-
-def _adam(parameters: Iterable[nn.Parameter], settings: Adam) -> torch.optim.Optimizer:
-    """Adam, or AdamW with weight decay. Fused: on the CPU a third of the time of foreach for a model of half a million weights."""
-    kind = torch.optim.AdamW if settings.weight_decay else torch.optim.Adam
-    return kind(
-        parameters,
-        lr=settings.learning_rate,
-        betas=(settings.beta1, settings.beta2),
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
 
 
 @contextmanager

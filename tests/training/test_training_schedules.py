@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 from training_toys import toy_clips, toy_config, toy_model
 
 from rwae_kit.errors import TrainingError
+from rwae_kit.training.adam import FusedAdam
 from rwae_kit.training.config import Adam
 from rwae_kit.training.optimizers import GROUPS, frozen_parameters, make_groups, optimizer_tensors, restore_optimizers
 from rwae_kit.training.schedules import Learner, alternating_step, joint_step
@@ -186,11 +191,35 @@ def test_clipping_bounds_the_gradient_norm_of_each_group(monkeypatch):
     assert max(norms.values()) > 0.99e-3
 
 
-def test_weight_decay_makes_adamw_and_betas_are_the_configs():
-    groups = learner(encoder=Adam(weight_decay=0.1, beta1=0.5, beta2=0.9)).groups
-    assert type(groups["encoder"].optimizer) is torch.optim.AdamW
-    assert type(groups["decoder"].optimizer) is torch.optim.Adam
-    assert groups["encoder"].optimizer.param_groups[0]["betas"] == (0.5, 0.9)
+@pytest.mark.parametrize(("decay", "theirs"), [(0.0, torch.optim.Adam), (0.1, torch.optim.AdamW)])
+def test_an_optimiser_moves_as_torchs_adam_or_with_weight_decay_adamw_to_the_bit(decay, theirs):
+    generator = torch.Generator().manual_seed(0)
+    one, two, alone = (torch.nn.Parameter(torch.randn(3, 5, generator=generator)) for _ in range(3))
+    copies = [torch.nn.Parameter(p.detach().clone()) for p in (one, two, alone)]
+    ours = FusedAdam((one, two, alone), Adam(learning_rate=0.1, beta1=0.5, beta2=0.9, weight_decay=decay))
+    reference = theirs(copies, lr=0.1, betas=(0.5, 0.9), weight_decay=decay, fused=True)
+    for factor in (1.0, 0.5, 0.25):
+        ours.learning_rate = reference.param_groups[0]["lr"] = 0.1 * factor
+        for mine, other in ((one, copies[0]), (two, copies[1])):
+            mine.grad = torch.randn(3, 5, generator=generator)
+            other.grad = mine.grad.clone()
+        ours.step()
+        reference.step()
+    assert all(torch.equal(mine, other) for mine, other in zip((one, two, alone), copies, strict=True))
+    assert not ours.state[alone]
+    assert {key: value.dtype for key, value in ours.state[one].items()} == {
+        key: value.dtype for key, value in reference.state[copies[0]].items()
+    }
+
+
+def test_a_step_does_not_bring_torchs_compiler_in():
+    toys = Path(__file__).parent
+    code = (
+        "import sys; from test_training_schedules import STEP, batch, learner; from rwae_kit.training.schedules import joint_step; "
+        "joint_step(learner(), batch(), STEP); assert 'torch._dynamo' not in sys.modules"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=toys, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
 
 
 def test_optimiser_state_round_trips_and_keeps_the_memory_format():

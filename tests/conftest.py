@@ -1,11 +1,15 @@
-"""What all tests share: one tolerance per dtype, one tiny recipe."""
+"""What all tests share: one tolerance per dtype, one tiny recipe, and the plain implementations of the benchmarks by name."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 TOLERANCE = {
     torch.float32: {"rtol": 2e-5, "atol": 1e-6},

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import zipfile
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import plain_cdsvae
 import pytest
 import torch
 from torch import Tensor, nn
@@ -21,19 +19,6 @@ from rwae_kit.run import compose
 REGISTRY = Registry.installed()
 CLOSE = {"rtol": 0.0, "atol": 1e-5}
 """Two orders of the same sums in float32."""
-
-
-def plain_module() -> ModuleType:
-    file = Path(__file__).parents[1] / "benchmarks" / "plain_cdsvae.py"
-    spec = importlib.util.spec_from_file_location("plain_cdsvae", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-PLAIN = plain_module()
 
 
 def stirred(model: nn.Module, seed: int = 0) -> Any:
@@ -53,14 +38,14 @@ def stirred(model: nn.Module, seed: int = 0) -> Any:
 @pytest.fixture(scope="module")
 def plain() -> Any:
     torch.manual_seed(0)
-    return stirred(PLAIN.PlainCdsvae())
+    return stirred(plain_cdsvae.PlainCdsvae())
 
 
 @pytest.fixture(scope="module")
 def small() -> Any:
     """Of smaller latents and states: the frame nets are as large as ever."""
     torch.manual_seed(1)
-    return stirred(PLAIN.PlainCdsvae(static=5, dynamic=3, features=7, hidden=6))
+    return stirred(plain_cdsvae.PlainCdsvae(static=5, dynamic=3, features=7, hidden=6))
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +99,7 @@ def test_sizes_are_those_of_the_checkpoint_and_clips_of_any_length_agree(loaded:
 def test_saved_back_their_model_takes_it_and_every_bit_is_the_same(loaded: SequenceAutoencoder, small: Any, tmp_path: Path) -> None:
     save_cdsvae(loaded, tmp_path / "back.pth")
     saved = torch.load(tmp_path / "back.pth", weights_only=True)
-    again = PLAIN.PlainCdsvae(static=5, dynamic=3, features=7, hidden=6)
+    again = plain_cdsvae.PlainCdsvae(static=5, dynamic=3, features=7, hidden=6)
     again.load_state_dict(saved["model"], strict=True)
     for key, value in small.state_dict().items():
         assert torch.equal(saved["model"][key], value), key
@@ -128,7 +113,7 @@ def test_a_model_that_was_trained_here_is_read_by_their_code(tmp_path: Path) -> 
     recipe = compose("cdsvae-official", {**options, "prior.log_var": -1.0, "decoder.frames.output_bias": -3.0}, REGISTRY)
     model = stirred(build(recipe, REGISTRY, DataInfo(name="sprites", frame=(3, 64, 64), length=8))[0])
     save_cdsvae(model, tmp_path / "ours.pth")
-    plain = PLAIN.PlainCdsvae(static=5, dynamic=3, features=7, hidden=6).eval()
+    plain = plain_cdsvae.PlainCdsvae(static=5, dynamic=3, features=7, hidden=6).eval()
     plain.load_state_dict(torch.load(tmp_path / "ours.pth", weights_only=True)["model"], strict=True)
     x = torch.rand(2, 8, 3, 64, 64)
     with torch.no_grad():

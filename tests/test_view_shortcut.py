@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import plain_cdsvae
 import pytest
 import torch
 from torch import Tensor, nn
@@ -24,18 +22,6 @@ SIZES = {"latents.static": 5, "latents.dynamic": 3, "encoder.hidden": 6, "encode
 B, T = 3, 4
 NEAR = {"rtol": 1e-5, "atol": 1e-5}
 """The sum over pixels is rounded to float32 here, and so is the gradient that passes it."""
-
-
-def plain_module() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("plain_cdsvae", Path(__file__).parents[1] / "benchmarks" / "plain_cdsvae.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-PLAIN = plain_module()
 
 
 def fresh() -> tuple[SequenceAutoencoder, Objective]:
@@ -69,7 +55,7 @@ def plain_step(plain: Any, objective: Objective, batch: Batch, noise: Noise) -> 
     clip = run(batch.x)
     order = views["shuffle"](batch)
     reordered = run(batch.x[torch.arange(B)[:, None], order])
-    parts: Mapping[str, Tensor] = PLAIN.losses(clip, reordered, run(views["augment"](batch)), batch.x, batch.dataset_size)
+    parts: Mapping[str, Tensor] = plain_cdsvae.losses(clip, reordered, run(views["augment"](batch)), batch.x, batch.dataset_size)
     torch.stack(list(parts.values())).sum().backward()
     return parts
 
@@ -81,7 +67,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     batch = Batch(x=x, index=torch.arange(B), dataset_size=9000)
     model, objective = fresh()
     model.double()
-    plain = PLAIN.PlainCdsvae(static=5, dynamic=3, features=7, hidden=6).double().train()
+    plain = plain_cdsvae.PlainCdsvae(static=5, dynamic=3, features=7, hidden=6).double().train()
     plain.load_state_dict(in_their_names(model, model.state_dict(), folder))
     noise = Noise()
     noise.restore(model.noise.state())
@@ -116,7 +102,7 @@ def test_every_gradient_is_that_of_the_plain_way(both: dict[str, Any]) -> None:
 def test_the_encoders_running_statistics_have_moved_as_often_and_as_far(both: dict[str, Any]) -> None:
     found, expected = both["statistics"]
     encoder = {name: value for name, value in expected.items() if name.startswith("encoder.")}
-    assert len(encoder) == 3 * len([1 for module in PLAIN.FrameEncoder(7).modules() if isinstance(module, nn.BatchNorm2d)])
+    assert len(encoder) == 3 * len([1 for module in plain_cdsvae.FrameEncoder(7).modules() if isinstance(module, nn.BatchNorm2d)])
     for name, value in encoder.items():
         torch.testing.assert_close(found[name], value, **NEAR)
         assert not name.endswith("num_batches_tracked") or value == 3

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import plain_cdsvae
 import pytest
 import torch
 
@@ -15,13 +14,8 @@ from rwae_kit import from_pretrained
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As C-DSVAE's code writes it, of small latents and states."""
-    spec = importlib.util.spec_from_file_location("plain_cdsvae", Path(__file__).parents[2] / "benchmarks" / "plain_cdsvae.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     path = tmp_path_factory.mktemp("official") / "model9.pth"
-    torch.save({"model": module.PlainCdsvae(static=5, dynamic=3, features=7, hidden=6).state_dict()}, path)
+    torch.save({"model": plain_cdsvae.PlainCdsvae(static=5, dynamic=3, features=7, hidden=6).state_dict()}, path)
     return path
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+import training_step
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 CPU = torch.device("cpu")
 GATE = 0.75
 """Share of a goal that a run on any machine must reach."""
@@ -29,45 +28,34 @@ SMALL = {
 }
 
 
-@pytest.fixture
-def steps(monkeypatch):
-    """The benchmark as a module."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import training_step
-
-    yield training_step
-    for name in ("training_step", "plain_rwae", "plain_cdsvae"):
-        sys.modules.pop(name, None)
-
-
 @pytest.mark.parametrize("mode", ["float32", "float32, channels last"])
-def test_twenty_alternating_steps_have_the_losses_of_plain_rwae(steps, mode, tmp_path):
-    ours = steps.Ours("rwae-mmd", {**steps.MODES[mode], **SMALL}, 6, CPU, pixels=16)
-    assert steps.largest_difference(ours, steps.plain("rwae-mmd", ours, tmp_path)) < 1e-4
+def test_twenty_alternating_steps_have_the_losses_of_plain_rwae(mode, tmp_path):
+    ours = training_step.Ours("rwae-mmd", {**training_step.MODES[mode], **SMALL}, 6, CPU, pixels=16)
+    assert training_step.largest_difference(ours, training_step.plain("rwae-mmd", ours, tmp_path)) < 1e-4
 
 
-def test_plain_rwae_differs_where_the_noise_does(steps, tmp_path):
-    ours = steps.Ours("rwae-mmd", {**steps.MODES["float32"], **SMALL}, 6, CPU, pixels=16)
-    other = steps.plain("rwae-mmd", ours, tmp_path)
+def test_plain_rwae_differs_where_the_noise_does(tmp_path):
+    ours = training_step.Ours("rwae-mmd", {**training_step.MODES["float32"], **SMALL}, 6, CPU, pixels=16)
+    other = training_step.plain("rwae-mmd", ours, tmp_path)
     ours.model.noise.normal(1, like=torch.zeros(()))
-    assert steps.largest_difference(ours, other, steps=2) > 1e-3
+    assert training_step.largest_difference(ours, other, steps=2) > 1e-3
 
 
-def test_shares_of_a_step_add_up_and_leave_nothing_behind(steps):
-    ours = steps.Ours("rwae-mmd", {**steps.MODES["float32"], **SMALL}, 6, CPU, pixels=16)
+def test_shares_of_a_step_add_up_and_leave_nothing_behind():
+    ours = training_step.Ours("rwae-mmd", {**training_step.MODES["float32"], **SMALL}, 6, CPU, pixels=16)
     before = torch.Tensor.backward, dict(ours.model.encoder.__dict__)
-    parts = steps.shares(ours, steps.make_clock(CPU), steps=1)
+    parts = training_step.shares(ours, training_step.make_clock(CPU), steps=1)
     assert sum(parts.values()) == pytest.approx(1)
-    assert all(parts[name] > 0 for name in steps.PARTS)
+    assert all(parts[name] > 0 for name in training_step.PARTS)
     assert torch.Tensor.backward is before[0]
     assert "features" not in ours.model.encoder.__dict__
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["rwae-mmd", "cdsvae-official"])
-def test_twenty_steps_at_full_size_have_the_losses_of_the_plain_ones(steps, recipe, tmp_path):
-    ours = steps.Ours(recipe, steps.MODES["float32, channels last"], 4, CPU)
-    assert steps.largest_difference(ours, steps.plain(recipe, ours, tmp_path)) < 1e-4
+def test_twenty_steps_at_full_size_have_the_losses_of_the_plain_ones(recipe, tmp_path):
+    ours = training_step.Ours(recipe, training_step.MODES["float32, channels last"], 4, CPU)
+    assert training_step.largest_difference(ours, training_step.plain(recipe, ours, tmp_path)) < 1e-4
 
 
 GOALS = {
@@ -80,10 +68,10 @@ GOALS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("recipe", "mode"), GOALS)
-def test_a_step_is_faster_than_the_plain_one_by_three_quarters_of_the_goal(steps, recipe, mode, tmp_path):
+def test_a_step_is_faster_than_the_plain_one_by_three_quarters_of_the_goal(recipe, mode, tmp_path):
     if mode.startswith("bf16") and not BF16:
         pytest.skip("this processor has no bf16 instructions")
-    ours = steps.Ours(recipe, steps.MODES[mode], 32, CPU)
-    subjects = {"plain": steps.plain(recipe, ours, tmp_path), mode: ours}
-    speed = steps.speeds(steps.in_turn(subjects, 3, steps.make_clock(CPU)), "plain")[mode]
+    ours = training_step.Ours(recipe, training_step.MODES[mode], 32, CPU)
+    subjects = {"plain": training_step.plain(recipe, ours, tmp_path), mode: ours}
+    speed = training_step.speeds(training_step.in_turn(subjects, 3, training_step.make_clock(CPU)), "plain")[mode]
     assert speed >= GATE * GOALS[recipe, mode]

@@ -57,7 +57,6 @@ def compiled(x: Tensor, y: Tensor, problem: Problem, path: str) -> Tensor:
         list(kernel.coefficients),
         problem.unbiased,
         problem.paired,
-        problem.precision,
         problem.want_x,
         problem.want_y,
         path,
@@ -77,7 +76,6 @@ def _operation(
     coefficients: list[float],
     unbiased: bool,
     paired: bool,
-    precision: str,
     want_x: bool,
     want_y: bool,
     path: str,
@@ -91,7 +89,6 @@ def _operation(
         unit=unit,
         unbiased=unbiased,
         paired=paired,
-        precision=precision,
         want_x=want_x,
         want_y=want_y,
     )
@@ -113,7 +110,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tenso
 
 def _scale(ctx: Any, upstream: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
     gradients = (g * upstream[:, None, None] if want else None for g, want in zip(ctx.saved_tensors, ctx.wanted, strict=True))
-    return *gradients, *(None,) * 12
+    return *gradients, *(None,) * 11
 
 
 _operation.register_autograd(_scale, setup_context=_keep)

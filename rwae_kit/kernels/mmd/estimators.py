@@ -108,5 +108,5 @@ def block_mmd2(x: Tensor, y: Tensor, kernel: Mixture, block: int, *, path: str =
     if not 2 <= block <= x.shape[-2]:
         raise RwaeError(f"block_mmd2: blocks of {block} of {x.shape[-2]} draws. A block has two draws or more, and at most all")
     whole = x.shape[-2] // block
-    a, b = (points[..., : whole * block, :].unflatten(-2, (whole, block)) for points in (x, y))
+    a, b = (p[..., : whole * block, :].reshape(*p.shape[:-2], whole, block, p.shape[-1]) for p in (x, y))
     return mmd2(a, b, kernel, paired=True, path=path).mean(-1)

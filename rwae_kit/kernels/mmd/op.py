@@ -66,7 +66,7 @@ def mmd2(
     _check(x, y, weight_x, weight_y, unit, unbiased=unbiased, paired=paired)
     kind, dtype = x.device.type, str(x.dtype).removeprefix("torch.")
     if path == "auto":
-        path = choose_path(kind, dtype, x.shape[-1], available=available_paths())
+        path = choose_path(kind, dtype, available=available_paths())
     else:
         check_path(path, kind, dtype)
     grad = torch.is_grad_enabled()

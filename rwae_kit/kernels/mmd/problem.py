@@ -24,7 +24,6 @@ class Problem:
     unit: Tensor | None = None
     unbiased: bool = True
     paired: bool = False
-    precision: str = "high"
     want_x: bool = False
     want_y: bool = False
 
@@ -46,8 +45,7 @@ def inverse_totals(problem: Problem, n: int, m: int) -> tuple[float, float, floa
     All three are 0 where one of the totals is, so that value and gradient are.
     """
     if not problem.weighted:
-        own = 1 if problem.unbiased else 0
-        return 1 / (n * (n - own)), 1 / (m * (m - own)), 1 / (n * (m - problem.paired))
+        return 1 / (n * (n - problem.unbiased)), 1 / (m * (m - problem.unbiased)), 1 / (n * (m - problem.paired))
     some = problem.weight_x if problem.weight_x is not None else problem.weight_y
     assert some is not None
     wide = accumulator(some)
@@ -63,6 +61,11 @@ def inverse_totals(problem: Problem, n: int, m: int) -> tuple[float, float, floa
     enough = (totals[0] > 0) & (totals[1] > 0) & (totals[2] > 0)
     a, b, c = (torch.where(enough, 1 / torch.where(enough, total, 1.0), 0.0) for total in totals)
     return a, b, c
+
+
+def equal_totals(problem: Problem, n: int) -> tuple[float, float]:
+    """The same without weights where n = m: of (x, x') or (y, y'), and of (x, y)."""
+    return 1 / (n * (n - problem.unbiased)), 1 / (n * (n - problem.paired))
 
 
 def centre(x: Tensor, y: Tensor, weight_x: Tensor | None, weight_y: Tensor | None) -> Tensor:

@@ -76,7 +76,7 @@ class _Pass:
 
     def _add(self, batch: tuple[Block, ...], room: tuple[Tensor, ...]) -> None:
         exponent, power, slope = room
-        views = [view.view(block.shape) for view, block in zip(exponent.split([b.size for b in batch]), batch, strict=True)]
+        views = [view.view(block.shape) for view, block in zip(torch.split(exponent, [b.size for b in batch]), batch, strict=True)]
         self._distances(batch, views, power)
         sums = _RowSums(batch, [self._slice(self.weights, b.sides[1], b.groups, b.columns) for b in batch], exponent)
         wanted = any(side in self.gradient for block in batch for side in block.sides)
@@ -87,7 +87,7 @@ class _Pass:
             total = (total if rows is None else total * rows).sum(-1)
             self.value[g0:g1] += total * (self._factor(block) * (2 if block.mirrored else 1))
         if wanted:
-            for block, h in zip(batch, slope.split([b.size for b in batch]), strict=True):
+            for block, h in zip(batch, torch.split(slope, [b.size for b in batch]), strict=True):
                 self._pull(block, h.view(block.shape))
 
     def _distances(self, batch: tuple[Block, ...], views: list[Tensor], spare: Tensor) -> None:
@@ -106,7 +106,7 @@ class _Pass:
 
     def _pull(self, block: Block, h: Tensor) -> None:
         """Add what the pairs of a block pull at the points at their two ends."""
-        first, second = block.sides
+        first, second = block.sides[0], block.sides[1]
         if first in self.gradient:
             self._pull_one(block, h, (first, block.rows), (second, block.columns))
         if second in self.gradient and (block.mirrored or first != second):
@@ -172,7 +172,7 @@ class _RowSums:
             self.sums.append(kernel.view(-1, self.batch[0].shape[2]).sum(-1))
             return
         parts = []
-        for values, block, weight in zip(kernel.split(self.sizes), self.batch, self.weights, strict=True):
+        for values, block, weight in zip(torch.split(kernel, self.sizes), self.batch, self.weights, strict=True):
             square = values.view(block.shape)
             parts.append((square.sum(-1) if weight is None else (square @ weight.to(square).unsqueeze(-1)).squeeze(-1)).reshape(-1))
         self.sums.append(torch.cat(parts))
@@ -183,7 +183,7 @@ class _RowSums:
             (one.to(self.wide) * factor for one, factor in zip(self.sums, self.factors, strict=True)), start=torch.zeros(())
         )
         assert isinstance(total, Tensor)
-        return [part.view(block.shape[:2]) for part, block in zip(total.split(self.rows), self.batch, strict=True)]
+        return [part.view(block.shape[:2]) for part, block in zip(torch.split(total, self.rows), self.batch, strict=True)]
 
 
 def _swap_last(operand: Tensor) -> Tensor:

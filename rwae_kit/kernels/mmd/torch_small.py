@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rwae_kit.kernels.mmd.mixtures import Mixture
 from rwae_kit.kernels.mmd.pointwise import direct, evaluate, length
-from rwae_kit.kernels.mmd.problem import Problem, Result, accumulator, inverse_totals
+from rwae_kit.kernels.mmd.problem import Problem, Result, accumulator, equal_totals
 from rwae_kit.kernels.mmd.workspace import workspace
 
 
@@ -58,10 +58,10 @@ def _together(x: Tensor, y: Tensor, problem: Problem, start: int) -> tuple[Tenso
     evaluate(problem.kernel, exponent, power, slope, lambda kernel, _: torch.sum(kernel, -1, out=next(into)))
     wide = accumulator(x)
     value = (sums.sum(-1, dtype=wide).view(-1, 3, g) * factors).sum((0, 1))
-    own, _, cross = inverse_totals(problem, n, n)
+    own, cross = equal_totals(problem, n)
     if not problem.unbiased:
         value += 2 * sum(problem.kernel.coefficients) * n * own
-    gradient = None if slope is None else _gradient(left, slope, (2 * own, -2 * cross), d).div_(unit)  # type: ignore[operator]
+    gradient = None if slope is None else _gradient(left, slope, own, cross, d).div_(unit)
     return value.to(x.dtype), gradient
 
 
@@ -102,20 +102,19 @@ def _distances(left: Tensor, right: Tensor, exponent: Tensor, spare: Tensor, d: 
     exponent.mul_(-0.5)
 
 
-def _gradient(left: Tensor, slope: Tensor, factors: tuple[float, float], d: int) -> Tensor:
+def _gradient(left: Tensor, slope: Tensor, own: float, cross: float, d: int) -> Tensor:
     """Of the value in the scaled draws: sum_j c_ij h_ij (z_j - z_i), from one product with `[z, ..., 1]`."""
     g = left.shape[1]
-    own, cross = factors
     pull = torch.bmm(slope[: 2 * g], left.flatten(0, 1)).view_as(left)
-    pull[0].baddbmm_(slope[2 * g :], left[1], beta=own, alpha=cross)
-    pull[1].baddbmm_(slope[2 * g :].mT, left[0], beta=own, alpha=cross)
+    pull[0].baddbmm_(slope[2 * g :], left[1], beta=2 * own, alpha=-2 * cross)
+    pull[1].baddbmm_(slope[2 * g :].mT, left[0], beta=2 * own, alpha=-2 * cross)
     return torch.addcmul(pull[..., :d], pull[..., -1:], left[..., :d], value=-1)
 
 
 @lru_cache(maxsize=64)
 def _factors(kernel: Mixture, n: int, unbiased: bool, paired: bool, device: torch.device) -> Tensor:
     """What the sum of every kernel over each of the three squares counts `[kernels, 3, 1]`, kernels as `evaluate` takes them."""
-    own, _, cross = inverse_totals(Problem(kernel=kernel, unbiased=unbiased, paired=paired), n, n)
+    own, cross = equal_totals(Problem(kernel=kernel, unbiased=unbiased, paired=paired), n)
     weights: list[float] = []
     empty = torch.empty(1, dtype=torch.float64)
     evaluate(kernel, empty, empty.clone(), None, lambda _, weight: weights.append(weight))

@@ -29,4 +29,4 @@ def workspace(like: Tensor, size: int, count: int) -> tuple[Tensor, ...]:
     if room is None or room.numel() < size * count:
         with torch.inference_mode(False):
             room = kept[like.dtype] = torch.empty(size * count, dtype=like.dtype)
-    return room[: size * count].split(size)
+    return torch.split(room[: size * count], size)

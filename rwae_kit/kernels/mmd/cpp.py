@@ -26,8 +26,6 @@ from rwae_kit.kernels.mmd.problem import Problem, Result
 SOURCE = Path(__file__).parent / "csrc" / "mmd.cpp"
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fno-math-errno", "-shared", "-fPIC", "-pthread")
 
-_POINTERS = ("x", "y", "weight_x", "weight_y", "unit", "value", "gradient_x", "gradient_y")
-
 
 class _Link(ctypes.Structure):
     _fields_ = (("rate", ctypes.c_float), ("squarings", ctypes.c_int32), ("value", ctypes.c_float), ("slope", ctypes.c_float))
@@ -35,7 +33,7 @@ class _Link(ctypes.Structure):
 
 class _Task(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in _POINTERS),
+        *((name, ctypes.c_void_p) for name in ("x", "y", "weight_x", "weight_y", "unit", "value", "gradient_x", "gradient_y")),
         *((name, ctypes.c_int64) for name in ("g", "n", "m", "d")),
         ("links", ctypes.POINTER(_Link)),
         *((name, ctypes.c_int32) for name in ("count", "gaussian", "unbiased", "paired", "threads")),
@@ -87,6 +85,7 @@ def _compile(made: Path) -> None:
         raise RwaeError(f"{compiler} does not build {SOURCE.name}: {done.stderr.strip()[-800:]}")
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def is_built() -> bool:
     """Whether the library has been built for this processor."""
     return _library() is not None
@@ -102,21 +101,20 @@ def compute(x: Tensor, y: Tensor, problem: Problem) -> Result:
     """MMD^2 of checked float32 draws `[g, n, d]`, `[g, m, d]` on a CPU, and the gradients that the problem wants."""
     library = _library()
     assert library is not None
-    kernel = problem.kernel
-    links = _links(kernel)
-    tensors = {
-        "x": x.detach().contiguous(),
-        "y": y.detach().contiguous(),
-        **{
-            name: None if tensor is None else tensor.to(x).contiguous()
-            for name, tensor in (("weight_x", problem.weight_x), ("weight_y", problem.weight_y), ("unit", problem.unit))
-        },
-        "value": x.new_empty(len(x)),
-        "gradient_x": torch.empty(x.shape, dtype=x.dtype) if problem.want_x else None,
-        "gradient_y": torch.empty(y.shape, dtype=y.dtype) if problem.want_y else None,
-    }
+    kernel, links = problem.kernel, _links(problem.kernel)
+    x, y = x.detach().contiguous(), y.detach().contiguous()
+    weight_x, weight_y, unit = (
+        None if given is None else given.to(x).contiguous() for given in (problem.weight_x, problem.weight_y, problem.unit)
+    )
+    value = x.new_empty(len(x))
+    gradient_x = torch.empty_like(x) if problem.want_x else None
+    gradient_y = torch.empty_like(y) if problem.want_y else None
     task = _Task(
-        *(None if tensors[name] is None else tensors[name].data_ptr() for name in _POINTERS),  # type: ignore[union-attr]
+        x.data_ptr(),
+        y.data_ptr(),
+        *(None if tensor is None else tensor.data_ptr() for tensor in (weight_x, weight_y, unit)),
+        value.data_ptr(),
+        *(None if tensor is None else tensor.data_ptr() for tensor in (gradient_x, gradient_y)),
         *x.shape[:2],
         y.shape[1],
         x.shape[2],
@@ -130,9 +128,7 @@ def compute(x: Tensor, y: Tensor, problem: Problem) -> Result:
         sum(kernel.coefficients),
     )
     library.rwae_mmd(ctypes.byref(task))
-    value = tensors["value"]
-    assert value is not None
-    return value, tensors["gradient_x"], tensors["gradient_y"]
+    return value, gradient_x, gradient_y
 
 
 @lru_cache(maxsize=64)

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from attrs import field, frozen
 from attrs.validators import deep_iterable, gt, in_, min_len
 from torch import Tensor
 
 from rwae_kit import Divergence, Latent
-from rwae_kit.kernels.mmd import GaussianMixture, mmd2
+from rwae_kit.kernels.mmd import GaussianMixture, median_bandwidth, mmd2
 
 Estimator = Literal["auto", "unbiased", "biased"]
 ESTIMATORS = ("auto", "unbiased", "biased")
-MEDIAN_OF = 256
-"""Draws of each side, at most, whose distances the median heuristic takes."""
 
 
-def estimate(x: Tensor, y: Tensor, posterior: Latent, prior: Latent, kernel: GaussianMixture, estimator: Estimator) -> Tensor:
-    """MMD^2 between `x` and `y`, computed from the draws of the two latents, under their weights.
+def estimate(
+    x: Tensor,
+    y: Tensor,
+    posterior: Latent,
+    prior: Latent,
+    kernel: GaussianMixture,
+    estimator: Estimator,
+    unit: Tensor | None = None,
+) -> Tensor:
+    """MMD^2 between `x` and `y`, computed from the draws of the two latents, under their weights; bandwidths in units of `unit`.
 
     "auto" is never biased, whoever drew: where n = m it leaves i = j out of the cross term, which is right for teacher-forced draws
     (the i-th two depend on each other) and for independent ones; draws with n != m cannot be teacher-forced, so the plain
@@ -33,6 +38,7 @@ def estimate(x: Tensor, y: Tensor, posterior: Latent, prior: Latent, kernel: Gau
         paired=estimator == "auto" and x.shape[-2] == y.shape[-2],
         weight_x=posterior.weight,
         weight_y=prior.weight,
+        unit=unit,
     )
 
 
@@ -73,20 +79,10 @@ class MMD(Divergence):
         self.settings = config
 
     def forward(self, posterior: Latent, prior: Latent) -> Tensor:
-        x, y = posterior.sample, prior.sample
-        if self.settings.median:
-            unit = median_distance(posterior, prior)[..., None, None]
-            x, y = x / unit, y / unit
-        return estimate(x, y, posterior, prior, self.kernel, self.settings.estimator)
+        unit = median_distance(posterior, prior) if self.settings.median else None
+        return estimate(posterior.sample, prior.sample, posterior, prior, self.kernel, self.settings.estimator, unit)
 
 
-@torch.no_grad()
 def median_distance(posterior: Latent, prior: Latent) -> Tensor:
     """Median distance `[...]` between two different draws of positive weight, both latents pooled; 1 where there is none."""
-    parts = [(latent.sample[..., :MEDIAN_OF, :], latent.weight) for latent in (posterior, prior)]
-    points = torch.cat([sample for sample, _ in parts], -2)
-    real = torch.cat([torch.ones_like(s[..., 0], dtype=torch.bool) if w is None else w[..., :MEDIAN_OF] > 0 for s, w in parts], -1)
-    i, j = torch.triu_indices(points.shape[-2], points.shape[-2], offset=1, device=points.device)
-    distance = torch.cdist(points, points)[..., i, j]
-    median = distance.masked_fill(~(real[..., i] & real[..., j]), torch.nan).nanmedian(-1).values
-    return torch.where(median > 0, median, torch.ones_like(median))
+    return median_bandwidth(posterior.sample, prior.sample, posterior.weight, prior.weight)

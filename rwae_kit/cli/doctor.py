@@ -19,14 +19,25 @@ _EXTRAS = {"eval": "sklearn"}
 """What a plain install lacks, by the module that it brings."""
 
 
-def doctor(json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    build: Annotated[bool, typer.Option("--build", help="first compile the C++ kernels, once, into the cache folder")] = False,
+) -> None:
     """Show what this machine and this installation can do."""
+    if build:
+        from rwae_kit.kernels.mmd import cpp
+
+        place = cpp.build()
+        if not json:
+            say(f"built {place}")
     found = examine()
     if json:
         emit(found)
         return
     flat = [(key, value if isinstance(value, str) else _words(value)) for key, value in found.items()]
     show("", ("what", "found"), flat)
+    if found["mmd"] != "cpp" and found["device"] == "cpu":
+        say("the C++ kernels are not built: rwk doctor --build makes MMD penalties faster")
     for extra, present in found["extras"].items():
         if not present:
             say(f"extra {extra!r} is not installed: pip install 'rwae-kit[{extra}]'")
@@ -37,6 +48,7 @@ def examine() -> dict[str, Any]:
     import torch
 
     from rwae_kit.data import data_root
+    from rwae_kit.kernels.mmd import available_paths, choose_path
 
     registry = Registry.installed()
     cuda = torch.cuda.is_available()
@@ -51,6 +63,7 @@ def examine() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "cores": len(os.sched_getaffinity(0)) if platform.system() == "Linux" else os.cpu_count(),
         "bf16": torch.cuda.is_bf16_supported() if cuda else torch.ops.mkldnn._is_mkldnn_bf16_supported(),
+        "mmd": choose_path(device if device == "mps" else "cuda" if cuda else "cpu", "float32", available=available_paths()),
         "plugins": {e.plugin: f"{e.distribution} {e.version}" for e in registry.entries.values()},
         "broken": dict(registry.broken),
         "extras": {extra: importlib.util.find_spec(module) is not None for extra, module in _EXTRAS.items()},

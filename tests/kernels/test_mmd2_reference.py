@@ -214,7 +214,7 @@ def test_kernels_without_weights_are_summed() -> None:
         ({"x": draws(6, 4), "paired": True, "unbiased": False}, "leaves i = j out"),
         ({"weight_x": torch.ones(6)}, r"weight_x is \[6\]. One weight for each draw: \[5\]"),
         ({"x": draws(5, 4, dtype=torch.float32)}, "Both must be float32, or both float64"),
-        ({"x": draws(5, 4).half(), "y": draws(6, 4).half()}, "Both must be float32, or both float64"),
+        ({"x": draws(5, 4).int(), "y": draws(6, 4).int()}, "Both must be float32, or both float64"),
         ({"path": "referense"}, "unknown path 'referense'. Did you mean 'reference'"),
     ],
 )

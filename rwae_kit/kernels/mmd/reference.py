@@ -6,25 +6,26 @@ import torch
 from torch import Tensor
 
 from rwae_kit.kernels.mmd.mixtures import GaussianMixture, Mixture
+from rwae_kit.kernels.mmd.problem import Problem, accumulator, centre
 
 DIRECT_UP_TO = 3
 """Largest d for which differences are taken coordinate by coordinate, which is exact, instead of by a matrix product."""
 
 
-def mmd2(
-    x: Tensor, y: Tensor, kernel: Mixture, weight_x: Tensor | None, weight_y: Tensor | None, unbiased: bool, paired: bool
-) -> Tensor:
+def compute(x: Tensor, y: Tensor, problem: Problem) -> Tensor:
     """MMD^2 of checked inputs; see `rwae_kit.kernels.mmd.mmd2`."""
+    kernel, weight_x, weight_y = problem.kernel, problem.weight_x, problem.weight_y
     # the products of points lose digits far from the origin; a common shift changes no distance, so its gradient is 0
-    centre = _centre(x, y, weight_x, weight_y)
-    x, y = x - centre, y - centre
+    middle = centre(x, y, weight_x, weight_y)
+    unit = 1 if problem.unit is None else problem.unit[..., None, None]
+    x, y = (x - middle) / unit, (y - middle) / unit
     terms = (
-        _mean(evaluate(kernel, squared_distances(x, x)), weight_x, weight_x, unbiased),
-        _mean(evaluate(kernel, squared_distances(y, y)), weight_y, weight_y, unbiased),
-        _mean(evaluate(kernel, squared_distances(x, y)), weight_x, weight_y, paired),
+        _mean(evaluate(kernel, squared_distances(x, x)), weight_x, weight_x, problem.unbiased),
+        _mean(evaluate(kernel, squared_distances(y, y)), weight_y, weight_y, problem.unbiased),
+        _mean(evaluate(kernel, squared_distances(x, y)), weight_x, weight_y, problem.paired),
     )
     value = terms[0][0] + terms[1][0] - 2 * terms[2][0]
-    if weight_x is not None or weight_y is not None:
+    if problem.weighted:
         enough = (terms[0][1] > 0) & (terms[1][1] > 0) & (terms[2][1] > 0)
         value = torch.where(enough, value, torch.zeros_like(value))
     return value.to(x.dtype)
@@ -51,24 +52,13 @@ def evaluate(kernel: Mixture, squared: Tensor) -> Tensor:
     return total
 
 
-def _centre(x: Tensor, y: Tensor, weight_x: Tensor | None, weight_y: Tensor | None) -> Tensor:
-    """The mean of all draws `[..., 1, d]`, without gradient; draws of weight 0 (padding) do not move it."""
-    points = torch.cat([x, y], -2).detach()
-    if weight_x is None and weight_y is None:
-        return points.mean(-2, keepdim=True)
-    ones = points.new_ones(())
-    parts = [ones.expand(p.shape[:-1]) if w is None else w.detach().to(p) for p, w in ((x, weight_x), (y, weight_y))]
-    weight = torch.cat(parts, -1).unsqueeze(-1)
-    return (weight * points).sum(-2, keepdim=True) / weight.sum(-2, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
-
-
 def _mean(k: Tensor, weight_x: Tensor | None, weight_y: Tensor | None, leave_out: bool) -> tuple[Tensor, Tensor]:
     """Weighted mean of `k` `[..., n, m]` over pairs, without i = j if `leave_out`; and the pairs' total weight.
 
     Rows are summed in k's own precision, their totals in float64 where the device has it.
     """
     n, m = k.shape[-2:]
-    wide = torch.float32 if k.device.type == "mps" else torch.float64
+    wide = accumulator(k)
     if leave_out:
         k = k.masked_fill(torch.eye(n, dtype=torch.bool, device=k.device), 0)
     ones = k.new_ones(())

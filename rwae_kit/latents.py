@@ -12,7 +12,7 @@ from attrs import frozen
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from rwae_kit.statistics import RunningStatistics
+    from rwae_kit.running_statistics import RunningStatistics
 
 
 @frozen(kw_only=True, eq=False)

@@ -24,7 +24,7 @@ from rwae_kit.interfaces import (
 )
 from rwae_kit.latents import Batch, Encoded, SequencePosterior, SequencePrior
 from rwae_kit.noise import Noise
-from rwae_kit.statistics import RunningStatistics
+from rwae_kit.running_statistics import RunningStatistics
 
 
 class SequenceAutoencoder(nn.Module):

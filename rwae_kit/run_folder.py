@@ -14,6 +14,7 @@ import torch
 from rwae_kit import __version__, checkpoint, distributed
 from rwae_kit.convert import changes
 from rwae_kit.errors import CheckpointError, RecipeError
+from rwae_kit.kernels.mmd import available_paths, choose_path
 from rwae_kit.recipe import Recipe, read_toml
 from rwae_kit.training.config import FREE
 
@@ -55,7 +56,7 @@ def begin(folder: Path, plan: Recipe, device: torch.device, *, resume: bool) -> 
 
 
 def surroundings(device: torch.device) -> dict[str, Any]:
-    """What a run depended on besides its recipe: versions, machine, threads."""
+    """What a run depended on besides its recipe: versions, machine, threads, the path that computes MMD."""
     packages = ("numpy", "attrs", "cattrs", "einops", "safetensors")
     return {
         "rwae_kit": __version__,
@@ -66,6 +67,7 @@ def surroundings(device: torch.device) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "threads": torch.get_num_threads(),
         "processes": distributed.world_size(),
+        "mmd": choose_path(device.type, "float32", available=available_paths()),
     }
 
 

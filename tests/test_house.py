@@ -21,8 +21,8 @@ PLUGINS = ROOT / "plugins"
 # room; "*" opens all. `errors`, the version number and the room itself are open to everybody.
 MAY_IMPORT = {
     "errors": "",
-    "statistics": "",
-    "latents": "statistics?",
+    "running_statistics": "",
+    "latents": "running_statistics?",
     "noise": "",
     "interfaces": "latents noise data?",
     "hookspecs": "",
@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "distributed": "",
     "kernels": "",
     "checkpoint": "noise",
-    "model": "interfaces latents noise data statistics",
+    "model": "interfaces latents noise data running_statistics",
     "objective": "interfaces latents distributed model",  # it asks the model that it is handed for draws and pre-activations
     "training": "convert model objective checkpoint distributed data latents noise interfaces",
     "evaluation": "model data latents interfaces",
@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "testing": "interfaces latents noise objective data convert registry?",
     "build": "recipe convert registry interfaces latents model objective checkpoint data evaluation",
     "interop": "build composition recipe registry convert checkpoint data model",
-    "run_folder": "convert recipe training.config checkpoint distributed",
+    "run_folder": "convert recipe training.config checkpoint distributed kernels",
     "run": "run_folder build composition recipe registry training data evaluation report model objective checkpoint distributed "
     "interfaces",
     "cli": "*",

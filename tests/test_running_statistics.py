@@ -14,7 +14,7 @@ from rwae_kit import Batch, DataInfo, Recipe, Registry
 from rwae_kit.build import build
 from rwae_kit.composition import recipe_values
 from rwae_kit.recipe import merge
-from rwae_kit.statistics import RunningStatistics
+from rwae_kit.running_statistics import RunningStatistics
 
 
 @pytest.mark.parametrize("momentum", [0.1, 0.7, 1.0, None])

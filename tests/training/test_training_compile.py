@@ -51,6 +51,7 @@ def test_weights_keep_their_names(tiny):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler uses what torch has deprecated
 def test_a_run_with_compiled_frame_nets_trains_and_resumes_to_the_same_bits(tiny, tmp_path):
     options = {"training.compile": True}
     whole = train(tiny, options=options, out=tmp_path / "whole", report=False)

@@ -161,11 +161,11 @@ class PlainCdsvae:
 
 
 class Feed:
-    """The batches of another, from clips that lie in memory as float32."""
+    """The batches of another, from clips that lie in memory as numbers."""
 
     def __init__(self, ours: Ours) -> None:
         self.batches, self.done = Batches(ours.clips, ours.batches._course, SEED, ours.model.device), 0
-        self.frames = ours.clips.frames.float() * ours.clips.scale
+        self.frames = ours.clips.frames.to(torch.get_default_dtype()) * ours.clips.scale
 
     def step(self) -> list[tuple[Tensor, Any]]:
         found = [(self.frames[batch.index], batch) for batch in self.batches.step(self.done)]

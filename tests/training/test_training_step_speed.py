@@ -51,7 +51,15 @@ def test_shares_of_a_step_add_up_and_leave_nothing_behind():
     assert "features" not in ours.model.encoder.__dict__
 
 
+@pytest.fixture
+def float64():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("recipe", ["rwae-mmd", "cdsvae-official"])
 def test_twenty_steps_at_full_size_have_the_losses_of_the_plain_ones(recipe, tmp_path):
     ours = training_step.Ours(recipe, training_step.MODES["float32, channels last"], 4, CPU)

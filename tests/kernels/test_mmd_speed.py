@@ -22,10 +22,11 @@ GOALS = [
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # inside torch.compile
 @pytest.mark.parametrize(("shape", "path", "against", "goal"), GOALS)
 def test_a_path_reaches_three_quarters_of_its_goal(built, shape, path, against, goal) -> None:
-    assert bench.compare(shape, path, against, pairs=3 if shape.startswith("1x") else 9).ratio >= 0.75 * goal
+    pairs = {"1x20000x79": 1, "1x8192x64": 3, "1x2048x64": 3}.get(shape, 9)
+    assert bench.compare(shape, path, against, pairs=pairs).ratio >= 0.75 * goal
 
 
 @pytest.mark.parametrize(("path", "most"), [("torch", 8), ("cpp", 6)])

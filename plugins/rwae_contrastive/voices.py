@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from abc import ABC, abstractmethod
+from typing import Literal, final
 
 import torch
 from attrs import field, frozen
@@ -83,7 +84,31 @@ class Speech:
         return round(seconds * self.sampling_rate)
 
 
-class PitchShift(FrameView):
+class SpeechView(FrameView, ABC):
+    """What the three have in common: frames that are speech, and a draw for each clip.
+
+    Shape: `Batch` -> `[b, t, k]`.
+    """
+
+    def __init__(self, config: Speech, spec: Spec) -> None:
+        super().__init__(config)
+        config.check(spec)
+        self.settings, self.range = config, spec.value_range
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.settings.changed(batch, self.range, *self.factors(batch.x))
+
+    @abstractmethod
+    def factors(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Of frequency and of speed, `[b]` each, for clips `[b, t, k]`; None leaves it as it is."""
+
+    def uniform(self, x: Tensor) -> Tensor:
+        """A draw of U(-1, 1) for each clip."""
+        return 2 * self.noise.uniform(len(x), like=x) - 1
+
+
+@final
+class PitchShift(SpeechView):
     """Every frequency of a clip times 2^(u / 12), u uniform in +-`semitones`, at the same pace: a smaller or a larger speaker.
 
     Pitch and resonances move together. Spectra are read at other frequencies; a waveform is resampled and given its pace back by
@@ -105,17 +130,14 @@ class PitchShift(FrameView):
 
         semitones: float = field(default=3.0, validator=ge(0), metadata={"help": "largest shift, up or down; uniform between"})
 
-    def __init__(self, config: Config, spec: Spec) -> None:
-        super().__init__(config)
-        config.check(spec)
-        self.settings, self.range = config, spec.value_range
+    config: Config
 
-    def forward(self, batch: Batch) -> Tensor:
-        pitch = _semitones(self.settings.semitones, self.noise.uniform(len(batch.x), like=batch.x))
-        return self.settings.changed(batch, self.range, pitch, None)
+    def factors(self, x: Tensor) -> tuple[Tensor, None]:
+        return _semitones(self.config.semitones, self.uniform(x)), None
 
 
-class TimeScale(FrameView):
+@final
+class TimeScale(SpeechView):
     """A clip at another pace and the same pitch, faster or slower by a factor up to `rate`, about its middle.
 
     Spectra are interpolated along time, the counterpart of WSOLA where there is no phase. What a faster clip lacks is held at both
@@ -136,17 +158,14 @@ class TimeScale(FrameView):
 
         rate: float = field(default=1.1, validator=ge(1), metadata={"help": "largest speed; log-uniform from 1 / rate"})
 
-    def __init__(self, config: Config, spec: Spec) -> None:
-        super().__init__(config)
-        config.check(spec)
-        self.settings, self.range = config, spec.value_range
+    config: Config
 
-    def forward(self, batch: Batch) -> Tensor:
-        rate = _rate(self.settings.rate, self.noise.uniform(len(batch.x), like=batch.x))
-        return self.settings.changed(batch, self.range, None, rate)
+    def factors(self, x: Tensor) -> tuple[None, Tensor]:
+        return None, _rate(self.config.rate, self.uniform(x))
 
 
-class Voice(FrameView):
+@final
+class Voice(SpeechView):
     """`pitch_shift` and `time_scale` at once, each with its own draw: the speech counterpart of `augment`.
 
     Of a waveform one pass of WSOLA does both.
@@ -166,22 +185,17 @@ class Voice(FrameView):
         semitones: float = field(default=3.0, validator=ge(0), metadata={"help": "largest shift, up or down; uniform between"})
         rate: float = field(default=1.1, validator=ge(1), metadata={"help": "largest speed; log-uniform from 1 / rate"})
 
-    def __init__(self, config: Config, spec: Spec) -> None:
-        super().__init__(config)
-        config.check(spec)
-        self.settings, self.range = config, spec.value_range
+    config: Config
 
-    def forward(self, batch: Batch) -> Tensor:
-        one, two = self.noise.uniform(2, len(batch.x), like=batch.x)
-        pitch, rate = _semitones(self.settings.semitones, one), _rate(self.settings.rate, two)
-        return self.settings.changed(batch, self.range, pitch, rate)
+    def factors(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return _semitones(self.config.semitones, self.uniform(x)), _rate(self.config.rate, self.uniform(x))
 
 
 def _semitones(most: float, draws: Tensor) -> Tensor:
-    """Factors of frequency from draws of U(0, 1)."""
-    return torch.exp2(most / 12 * (2 * draws - 1))
+    """Factors of frequency from draws of U(-1, 1)."""
+    return torch.exp2(most / 12 * draws)
 
 
 def _rate(most: float, draws: Tensor) -> Tensor:
-    """Speeds from draws of U(0, 1)."""
-    return torch.exp(math.log(most) * (2 * draws - 1))
+    """Speeds from draws of U(-1, 1)."""
+    return torch.exp(math.log(most) * draws)

@@ -10,8 +10,8 @@ from attrs import field, frozen
 from attrs.validators import gt, in_
 from torch import Tensor, nn
 
-from rwae_kit import FrameDecoder, FrameEncoder, RecipeError, Spec
-from rwae_nets.layers import SLOPE, kaiming, mlp, sizes
+from rwae_kit import FrameDecoder, FrameEncoder, Spec
+from rwae_nets.layers import SLOPE, image_grid, kaiming, mlp, sizes
 
 
 @frozen(kw_only=True)
@@ -43,16 +43,9 @@ class ConvOptions:
 
     def grid(self, frame: tuple[int, ...], part: str) -> tuple[int, int]:
         """Height and width behind the last convolution. Raises `RecipeError` for frames that this net cannot take."""
-        if len(frame) != 3:
-            raise RecipeError(f"{part} 'conv': frames are {frame}, not images (channels, height, width). For vectors take 'mlp'")
-        shrink = math.prod(stride for _, stride in self.windows)
-        if frame[1] % shrink or frame[2] % shrink:
-            strides = [stride for _, stride in self.windows]
-            raise RecipeError(
-                f"{part} 'conv': frames are {frame}, and height and width must be multiples of {shrink} (the product of strides = "
-                f"{strides}). Choose other strides, or resize the frames"
-            )
-        return frame[1] // shrink, frame[2] // shrink
+        strides = [stride for _, stride in self.windows]
+        reason = f"the product of strides = {strides}"
+        return image_grid(frame, math.prod(strides), f"{part} 'conv'", reason, "Choose other strides")
 
 
 @final

@@ -9,8 +9,8 @@ from attrs import field, frozen
 from attrs.validators import gt, optional
 from torch import Tensor, nn
 
-from rwae_kit import FrameDecoder, FrameEncoder, RecipeError, Spec
-from rwae_nets.layers import SLOPE, sizes
+from rwae_kit import FrameDecoder, FrameEncoder, Spec
+from rwae_nets.layers import SLOPE, image_grid, sizes
 
 STD = 0.01
 """Of the initial weights of convolutions; those of transposed ones are torch's own."""
@@ -28,15 +28,8 @@ class DcganOptions:
 
     def grid(self, frame: tuple[int, ...], part: str) -> tuple[int, int]:
         """Height and width behind the last halving. Raises `RecipeError` for frames that these nets cannot take."""
-        if len(frame) != 3:
-            raise RecipeError(f"{part} 'dcgan': frames are {frame}, not images (channels, height, width). For vectors take 'mlp'")
-        shrink = 2 ** len(self.channels)
-        if frame[1] % shrink or frame[2] % shrink:
-            raise RecipeError(
-                f"{part} 'dcgan': frames are {frame}, and height and width must be multiples of {shrink} (each of the channels = "
-                f"{list(self.channels)} halves them). Give fewer, or resize the frames"
-            )
-        return frame[1] // shrink, frame[2] // shrink
+        reason = f"each of the channels = {list(self.channels)} halves them"
+        return image_grid(frame, 2 ** len(self.channels), f"{part} 'dcgan'", reason, "Give fewer")
 
 
 @final

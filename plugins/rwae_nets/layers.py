@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from rwae_kit import RecipeError
+
 SLOPE = 0.2
 """Of every leaky ReLU, as in C-DSVAE's nets; R-WAE gives none."""
 
@@ -34,6 +36,22 @@ def increasing(instance: object, attribute: attrs.Attribute[tuple[float, float]]
     """Validator of a pair (low, high)."""
     if not value[0] < value[1]:
         raise ValueError(f"'{attribute.name}' must be (low, high) with low < high: {value}")
+
+
+def image_grid(frame: tuple[int, ...], shrink: int, part: str, reason: str, advice: str) -> tuple[int, int]:
+    """Height and width of an image divided by `shrink`; `reason` says why by that much, `advice` what to do about it.
+
+    Raises:
+        RecipeError: the frames are no images, or cannot be divided.
+    """
+    if len(frame) != 3:
+        raise RecipeError(f"{part}: frames are {frame}, not images (channels, height, width). For vectors take 'mlp'")
+    if frame[1] % shrink or frame[2] % shrink:
+        raise RecipeError(
+            f"{part}: frames are {frame}, and height and width must be multiples of {shrink} ({reason}). {advice}, or resize the "
+            f"frames"
+        )
+    return frame[1] // shrink, frame[2] // shrink
 
 
 def kaiming(weight: Tensor, fan_in: float, *, slope: float = SLOPE) -> None:

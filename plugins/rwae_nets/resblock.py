@@ -12,8 +12,8 @@ from attrs.validators import gt, in_
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rwae_kit import FrameDecoder, FrameEncoder, RecipeError, Spec
-from rwae_nets.layers import SLOPE, linear, sizes
+from rwae_kit import FrameDecoder, FrameEncoder, Spec
+from rwae_nets.layers import SLOPE, image_grid, linear, sizes
 from rwae_nets.residual import (
     Activation,
     DownBlock,
@@ -64,16 +64,8 @@ class ResblockOptions:
 
     def grids(self, frame: tuple[int, ...], part: str) -> list[tuple[int, int]]:
         """Height and width behind every block, image side first. Raises `RecipeError` for frames that these nets cannot take."""
-        if len(frame) != 3:
-            raise RecipeError(
-                f"{part} 'resblock': frames are {frame}, not images (channels, height, width). For vectors take 'mlp'"
-            )
-        shrink = 2 ** len(self.channels)
-        if frame[1] % shrink or frame[2] % shrink:
-            raise RecipeError(
-                f"{part} 'resblock': frames are {frame}, and height and width must be multiples of {shrink} (each of the "
-                f"channels = {list(self.channels)} is a block that halves them). Give fewer, or resize the frames"
-            )
+        reason = f"each of the channels = {list(self.channels)} is a block that halves them"
+        image_grid(frame, 2 ** len(self.channels), f"{part} 'resblock'", reason, "Give fewer")
         return [(frame[1] >> k, frame[2] >> k) for k in range(1, len(self.channels) + 1)]
 
 

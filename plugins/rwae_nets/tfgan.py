@@ -10,22 +10,15 @@ from attrs.validators import gt, optional
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rwae_kit import FrameDecoder, FrameEncoder, RecipeError, Spec
-from rwae_nets.layers import SLOPE, linear, sizes
+from rwae_kit import FrameDecoder, FrameEncoder, Spec
+from rwae_nets.layers import SLOPE, image_grid, linear, sizes
 from rwae_nets.residual import convolution
 
 
 def grid(channels: tuple[int, ...], frame: tuple[int, ...], part: str) -> tuple[int, int]:
     """Height and width behind the last halving. Raises `RecipeError` for frames that these nets cannot take."""
-    if len(frame) != 3:
-        raise RecipeError(f"{part} 'tfgan': frames are {frame}, not images (channels, height, width). For vectors take 'mlp'")
-    shrink = 2 ** (len(channels) - 1)
-    if frame[1] % shrink or frame[2] % shrink:
-        raise RecipeError(
-            f"{part} 'tfgan': frames are {frame}, and height and width must be multiples of {shrink} (all but the first of the "
-            f"channels = {list(channels)} halve them). Give fewer, or resize the frames"
-        )
-    return frame[1] // shrink, frame[2] // shrink
+    reason = f"all but the first of the channels = {list(channels)} halve them"
+    return image_grid(frame, 2 ** (len(channels) - 1), f"{part} 'tfgan'", reason, "Give fewer")
 
 
 @final

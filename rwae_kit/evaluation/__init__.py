@@ -4,6 +4,7 @@ from rwae_kit.evaluation.codes import Codes, encode_clips
 from rwae_kit.evaluation.evaluate import Evaluation, Scores, evaluate
 from rwae_kit.evaluation.probes import ProbeScore, probe_accuracy, probe_codes
 from rwae_kit.evaluation.reconstruction import ReconstructionScore, mean_clip, reconstruction_score
+from rwae_kit.evaluation.results import Result, Score
 from rwae_kit.evaluation.swap import derangement, swap_accuracy
 from rwae_kit.evaluation.tables import NOTES, Table, tables
 
@@ -13,6 +14,8 @@ __all__ = [
     "Evaluation",
     "ProbeScore",
     "ReconstructionScore",
+    "Result",
+    "Score",
     "Scores",
     "Table",
     "derangement",

@@ -2,8 +2,8 @@
 
 With z the centred draws in units of the widest bandwidth, S_ij = -|z_i - z_j|^2 / 2 comes from one matrix product, the mixture's
 value k(S) and slope h = k'(S) from one exponential for each chain of bandwidths, and the gradient from one more product: with the
-coefficients c_ij of the pairs it is sum_j c_ij h_ij (z_j - z_i). Draws stand in columns, `[g, d + 2, n]`: a product with few rows and
-many columns takes less time than its transpose.
+coefficients c_ij of the pairs it is sum_j c_ij h_ij (z_j - z_i). Draws stand in columns, `[g, d + 2, n]`: a product with few rows
+and many columns takes less time than its transpose.
 
 Rows are summed in the draws' own precision, their totals in float64.
 """

@@ -66,7 +66,10 @@ def _together(x: Tensor, y: Tensor, problem: Problem, start: int) -> tuple[Tenso
 
 
 def _operands(x: Tensor, y: Tensor, unit: Tensor | float) -> tuple[Tensor, Tensor]:
-    """The centred draws z in the unit, in columns: `[z; a; 1]` and `[z; 1; a]`, `[2, g, d + 2, n]`, a = -|z|^2 / 2; for small d z."""
+    """The centred draws z in the unit, in columns: `[z; a; 1]` and `[z; 1; a]`, a = -|z|^2 / 2; for small d `[z; 1]`.
+
+    Shape: `[2, g, ..., n]`.
+    """
     z = torch.stack((x, y)).mT
     z = (z - z.mean((0, 3), keepdim=True)).div_(unit)
     ones = z.new_ones(()).expand(2, len(x), 1, x.shape[1])

@@ -46,6 +46,11 @@ def test_a_constant_code_has_exactly_one_half(code, kind):
     assert equal_error_rate(np.tile(code.astype(kind), (192, 1)), SPEAKERS) == 0.5
 
 
+def test_codes_of_one_direction_tie_whatever_their_lengths():
+    lengths = np.random.default_rng(0).uniform(0.1, 10, size=(192, 1))
+    assert equal_error_rate(lengths * np.array([0.3, -1.7, 0.2]), SPEAKERS) == 0.5
+
+
 def test_a_code_of_one_hot_speakers_has_no_error_and_its_opposite_nothing_but():
     assert equal_error_rate(np.eye(24)[SPEAKERS], SPEAKERS) == 0.0
     pairs = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
@@ -91,6 +96,20 @@ def test_the_interval_is_seeded_and_holds_the_rate_and_a_repeated_clip_is_no_pai
     assert found.low < found.value < found.high < found.low + 0.1
     noise = equal_error_score(np.random.default_rng(0).normal(size=(192, 16)), SPEAKERS, draws=60)
     assert 0.4 < noise.low < noise.high < 0.6  # a clip paired with itself has cosine 1 and would pull this down to 0.3 or less
+
+
+def test_a_draw_is_the_rate_of_the_drawn_clips_without_the_pairs_of_a_clip_with_itself():
+    codes = speech(1.5)
+    (drawn,) = np.random.default_rng(7).integers(192, size=(1, 192))
+    i, j = (drawn[places] for places in np.triu_indices(192, 1))
+    apart = i != j
+    unit = codes / np.linalg.norm(codes, axis=1, keepdims=True)
+    curve = roc((unit @ unit.T)[i, j][apart].round(12), (SPEAKERS[i] == SPEAKERS[j])[apart])
+    after = np.argmax(curve.false_accept >= curve.false_reject)
+    found = equal_error_score(codes, SPEAKERS, draws=1, seed=7)
+    assert found.low == found.high
+    assert min(curve.false_accept[after], curve.false_reject[after - 1]) >= found.low - 1e-12
+    assert max(curve.false_accept[after - 1], curve.false_reject[after]) <= found.low + 1e-12
 
 
 def test_what_has_no_equal_error_rate_is_refused():

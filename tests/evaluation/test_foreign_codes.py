@@ -101,7 +101,7 @@ BAD = {
     "infinite": (lambda a: {"dynamic": with_value(a, "dynamic", (0, 0, 0), np.inf)}, "dynamic: 1 of 2520 values are not finite"),
     "negative": (lambda a: {"factor.digit": a["factor.digit"].astype(int) - 1}, "factor.digit: classes should be 0, 1, ..., but"),
     "not whole": (lambda a: {"factor.digit": a["factor.digit"] + 0.5}, "digit: classes should be whole numbers, not float64"),
-    "too high": (lambda a: {"factor.digit": a["factor.digit"].astype(int) + 1000}, "digit: class 1002 of 120 clips; number the classes"),
+    "too high": (lambda a: {"factor.digit": a["factor.digit"].astype(int) + 1000}, "digit: class 1002 of 120 clips; number"),
     "labels short": (lambda a: {"factor.digit": a["factor.digit"][1:]}, "factor.digit: 119 classes for 120 clips"),
     "codes short": (lambda a: {"static": a["static"][1:]}, "static has 119 clips, dynamic has 120"),
     "axes": (lambda a: {"dynamic": a["dynamic"][:, 0]}, r"dynamic: should have 3 axes, but its shape is \[120, 7\]"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ from rwae_kit.evaluation.results import Result, Score
 
 OWN = "model"
 """The row of a result that is the run's own."""
-PER_RUN = ("untrained",)
-"""Rows that belong to the run's architecture; all others are the same kind of stand-in for every run."""
+POOLED = ("constant", "noise", "oracle")
+"""Stand-ins that have nothing of a run but its sizes: one row for all. Any other is one row only where all runs have the same."""
+_WORDS = ("title", "method", "paper", "about")
+SAID = 3
+"""How many differences of a recipe its name tells."""
 MUST_AGREE = ("data", "data_hash", "split", "judge", "settings", "draws", "seed")
 """What has to be the same for scores to stand in one table."""
 
@@ -28,11 +32,12 @@ class Scored:
     """One run's result under one protocol, and what its recipe says of it."""
 
     folder: Path
+    method: str
     title: str
     seed: int | None
     """The training seed; None where there is no recipe."""
     recipe: Mapping[str, Any]
-    """All values by path but the seed: runs that agree here differ in nothing but chance."""
+    """The recipe without its words and the seed: runs that agree here differ in nothing but chance."""
     result: Result
 
 
@@ -117,22 +122,21 @@ def read_scored(folder: Path, protocol: str) -> Scored:
         raise DataError(f"{file}: is damaged or of another version ({error}); write it anew with rwk eval") from error
     if OWN not in result.rows:
         raise DataError(f"{file}: there is no row {OWN!r}; there is {', '.join(result.rows) or 'none'}")
-    recipe = folder / "recipe.toml"
+    recipe, name = folder / "recipe.toml", folder.resolve().name
     if not recipe.is_file():
-        return Scored(
-            folder=folder, title=folder.resolve().name, seed=None, recipe={"folder": str(folder.resolve())}, result=result
-        )
+        return Scored(folder=folder, method=name, title=name, seed=None, recipe={"folder": str(folder.resolve())}, result=result)
     try:
         values = tomllib.loads(recipe.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise DataError(f"{recipe}: cannot be read ({error})") from error
-    flat = dict(_flat(values))
-    seed = flat.pop("training.seed", None)
+    training = values.get("training", {})
     return Scored(
         folder=folder,
-        title=str(values.get("title") or values.get("method") or folder.resolve().name),
-        seed=seed if isinstance(seed, int) else None,
-        recipe={path: value for path, value in flat.items() if path not in ("title", "method", "paper", "about")},
+        method=values.get("method") or values.get("title") or name,
+        title=values.get("title") or values.get("method") or name,
+        seed=training.get("seed"),
+        recipe={key: value for key, value in values.items() if key not in _WORDS}
+        | {"training": {key: value for key, value in training.items() if key != "seed"}},
         result=result,
     )
 
@@ -143,8 +147,11 @@ def _protocols(paths: Sequence[Path], protocol: str | None) -> list[str]:
     has = {path: {file.stem for file in (path / "results").glob("*.json")} for path in paths}
     common = set.intersection(*has.values())
     if not common:
-        listed = "; ".join(f"{path}: {', '.join(sorted(names)) or 'none'}" for path, names in has.items())
-        raise DataError(f"compare: there is no protocol that all runs have a result of ({listed}). rwk eval RUN --protocol NAME")
+        poorest = min(has, key=lambda path: len(has[path]))
+        if not has[poorest]:
+            raise DataError(f"{poorest}: there is no result of any protocol. rwk eval {poorest} --protocol NAME writes one")
+        listed = "; ".join(f"{path}: {', '.join(sorted(names))}" for path, names in has.items())
+        raise DataError(f"compare: there is no protocol that all runs have a result of ({listed})")
     return sorted(common)
 
 
@@ -190,16 +197,23 @@ def _together(scored: Sequence[Scored], apart: str) -> Comparison:
     """One comparison of runs that may be compared."""
     groups: dict[str, list[Scored]] = {}
     for one in scored:
-        groups.setdefault(json.dumps([one.title, one.recipe], sort_keys=True, default=str), []).append(one)
+        groups.setdefault(json.dumps([one.method, one.title, one.recipe], sort_keys=True, default=str), []).append(one)
     labels = _labels([group[0] for group in groups.values()])
+    rows = list(dict.fromkeys(row for one in scored for row in one.result.rows if row != OWN))
+    shared = [row for row in rows if row in POOLED or _same(scored, row)]
     lines, notes = [], []
     for label, group in zip(labels, groups.values(), strict=True):
         seeds = [one.seed for one in group if one.seed is not None]
+        said = f", seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" if seeds else ""
+        notes.append(f"{label}: {group[0].title}; {', '.join(str(one.folder) for one in group)}{said}.")
         if len(set(seeds)) < len(seeds):
-            notes.append(f"{label}: {len(seeds)} runs, but {len(set(seeds))} different seeds: the deviation is too small")
-        lines += [_line(label if row == OWN else f"{row}: {label}", group, row) for row in (OWN, *PER_RUN) if _has(group, row)]
-    others = dict.fromkeys(row for one in scored for row in one.result.rows if row not in (OWN, *PER_RUN))
-    lines += [_line(row, [one for one in scored if row in one.result.rows], row) for row in others]
+            notes.append(f"{label}: {len(seeds)} runs, but {len(set(seeds))} different seeds: the deviation is too small.")
+        lines += [
+            _line(label if row == OWN else f"{row}: {label}", group, row)
+            for row in (OWN, *rows)
+            if row not in shared and any(row in one.result.rows for one in group)
+        ]
+    lines += [_line(row, scored, row, shared=True) for row in shared]
     first = scored[0].result
     return Comparison(
         protocol=first.protocol,
@@ -211,13 +225,19 @@ def _together(scored: Sequence[Scored], apart: str) -> Comparison:
     )
 
 
-def _line(name: str, group: Sequence[Scored], row: str) -> Line:
+def _same(scored: Sequence[Scored], row: str) -> bool:
+    """Whether all runs that have this row have the same in it, and there is more than one."""
+    found = [one.result.rows[row] for one in scored if row in one.result.rows]
+    return len(found) > 1 and all(other == found[0] for other in found)
+
+
+def _line(name: str, group: Sequence[Scored], row: str, shared: bool = False) -> Line:
     rows = [one.result.rows[row] for one in group if row in one.result.rows]
-    names = [score for score in rows[0] if all(score in other for other in rows)]
-    kind = "model" if row in (OWN, *PER_RUN) else "trivial"
+    kind = "trivial" if shared else "model"
     broken = next((said for scores in rows if (said := broken_identity({n: s.value for n, s in scores.items()}))), "")
-    if len(rows) == 1 or (kind == "trivial" and all(other == rows[0] for other in rows)):
+    if len(rows) == 1 or (shared and all(other == rows[0] for other in rows)):
         return Line(name=name, kind=kind, scores=rows[0], broken=broken)
+    names = [score for score in rows[0] if all(score in other for other in rows)]
     values = {score: np.array([scores[score].value for scores in rows]) for score in names}
     return Line(
         name=name,
@@ -229,20 +249,33 @@ def _line(name: str, group: Sequence[Scored], row: str) -> Line:
     )
 
 
-def _has(group: Sequence[Scored], row: str) -> bool:
-    return any(row in one.result.rows for one in group)
-
-
 def _labels(scored: Sequence[Scored]) -> list[str]:
-    """A name for each: its title, and where titles agree what else tells the recipes apart."""
+    """A name for each: its method; where methods agree its title; where these do too, what tells the recipes apart."""
     labels = []
     for one in scored:
-        namesakes = [other.recipe for other in scored if other.title == one.title]
-        paths = sorted({path for recipe in namesakes for path in recipe})
-        apart = [path for path in paths if len({json.dumps(recipe.get(path), default=str) for recipe in namesakes}) > 1]
-        said = ", ".join(f"{path} = {one.recipe.get(path, 'none')}" for path in apart[:3] if path != "folder")
-        labels.append(f"{one.title} ({said}{', ...' if len(apart) > 3 else ''})" if said else one.title)
+        namesakes = [other for other in scored if other.method == one.method]
+        if len({other.title for other in namesakes}) == len(namesakes):
+            labels.append(one.method if len(namesakes) == 1 else one.title)
+            continue
+        apart = _differences(one.recipe, [other.recipe for other in namesakes]) or ["otherwise the same"]
+        labels.append(f"{one.method} ({', '.join(apart[:SAID])}{', ...' if len(apart) > SAID else ''})")
     return labels
+
+
+def _differences(own: Mapping[str, Any], others: Sequence[Mapping[str, Any]], prefix: str = "") -> list[str]:
+    """What a recipe has and not all others have: a part by its name, a table by its path, an entry with its value."""
+    said = []
+    for key, value in own.items():
+        theirs = [other.get(key) for other in others]
+        if all(other == value for other in theirs):
+            continue
+        if not isinstance(value, Mapping):
+            said.append(f"{prefix}{key} {value}")
+        elif all(isinstance(other, Mapping) and other.get("name") == value.get("name") for other in theirs):
+            said += _differences(value, [dict(other or {}) for other in theirs], f"{prefix}{key}.")
+        else:
+            said.append(f"{prefix}{key} {value['name']}" if "name" in value else f"{prefix}{key}")
+    return said or [f"no {prefix}{key}" for key in dict.fromkeys(key for other in others for key in other) if key not in own]
 
 
 def _with_published(comparison: Comparison) -> Comparison:
@@ -268,15 +301,12 @@ def _published_tables(protocol: str | None) -> list[tuple[str, str]]:
     return list(found)
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
 def _short(value: Any) -> str:
     if isinstance(value, str):
-        return value[:12] or "none"
+        return short_hash(value) or "none"
     return json.dumps(value, default=str) if isinstance(value, Mapping) else str(value)
+
+
+def short_hash(text: str) -> str:
+    """The first 12 digits of a hash; any other name as it is."""
+    return text[:12] if re.fullmatch(r"[0-9a-f]{32,}", text) else text

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from rwae_kit.evaluation.compare import Comparison, Line
-from rwae_kit.evaluation.result_tables import percentage, words
+from rwae_kit.evaluation.compare import Comparison, Line, short_hash
+from rwae_kit.evaluation.result_tables import interval_words, percentage
 from rwae_kit.evaluation.tables import Table
 
 COLUMNS = 5
@@ -22,10 +22,8 @@ def comparison_tables(comparison: Comparison, only: Sequence[str] = ()) -> list[
         only: parts of the names of the scores to show; all if empty.
     """
     names = [name for name in comparison.names() if not only or any(part in name for part in only)]
-    pieces = [names[start : start + COLUMNS] for start in range(0, len(names), COLUMNS)]
     sources, made = _numbered(comparison), []
-    for place, piece in enumerate(pieces, 1):
-        said = f" ({place} of {len(pieces)})" if len(pieces) > 1 else ""
+    for prefix, piece in _pieces(names):
         lines = [line for line in comparison.lines if any(name in line.scores for name in piece)]
         rows = [
             [
@@ -36,9 +34,34 @@ def comparison_tables(comparison: Comparison, only: Sequence[str] = ()) -> list[
             ]
             for line in lines
         ]
-        title = f"{comparison.protocol}: {comparison.data}{said}" + (f", {comparison.apart}" if comparison.apart else "")
-        made.append(Table(title, ["", "seeds", *piece, "source"], rows))
+        title = ", ".join(filter(None, [f"{comparison.protocol}: {comparison.data}", comparison.apart, prefix.removesuffix(": ")]))
+        made.append(Table(title, ["", "seeds", *(_header(name, prefix) for name in piece), "source"], rows))
     return made
+
+
+def _pieces(names: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """The scores in pieces of about `COLUMNS`, and what their names begin with up to a colon; IS stays with its entropies."""
+    pieces: list[tuple[str, list[str]]] = []
+    for prefix, group in _grouped(names, lambda name: name.partition(": ")[0] + ": " if ": " in name else "").items():
+        piece: list[str] = []
+        for together in _grouped(group, lambda name: name.removesuffix("H(y|x)").removesuffix("H(y)").removesuffix("IS")).values():
+            if piece and len(piece) + len(together) > COLUMNS:
+                pieces.append((prefix, piece))
+                piece = []
+            piece = [*piece, *together]
+        pieces.append((prefix, piece))
+    return pieces
+
+
+def _grouped(names: Sequence[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(key(name), []).append(name)
+    return groups
+
+
+def _header(name: str, prefix: str) -> str:
+    return name.removeprefix(prefix) + (", %" if percentage(name) else "")
 
 
 def footnotes(comparison: Comparison) -> list[str]:
@@ -46,7 +69,7 @@ def footnotes(comparison: Comparison) -> list[str]:
     notes = []
     about = comparison.about
     if about:
-        judge = f"; judge {str(about['judge'])[:12]}" if about["judge"] else ""
+        judge = f"; judge {short_hash(about['judge'])}" if about["judge"] else ""
         notes.append(
             f"{about['clips']:,} clips of the split {about['split']}{judge}. Several seeds: mean ± standard deviation over them;"
         )
@@ -83,14 +106,18 @@ def csv_rows(comparisons: Sequence[Comparison]) -> list[list[Any]]:
 
 
 def _cell(line: Line, name: str) -> str:
+    """The mean with its deviation, or a single run's score with its interval; shares in percent, as the header says."""
     score = line.scores.get(name)
-    if score is not None and line.kind == "published" and percentage(name):
-        return f"{100 * score.value:.2f} %"  # as printed
-    if score is None or name not in line.std:
-        return words(name, score)
-    if percentage(name):
-        return f"{100 * score.value:.1f} ± {100 * line.std[name]:.1f} %"
-    return f"{score.value:.4g} ± {line.std[name]:.2g}"
+    if score is None or score.value != score.value:
+        return "–"
+    share = percentage(name)
+    value, deviation = (100 if share else 1) * score.value, (100 if share else 1) * line.std.get(name, 0.0)
+    if name in line.std:
+        return f"{value:.1f}±{deviation:.1f}" if share else f"{value:.4g}±{deviation:.2g}"
+    if line.kind == "published":
+        return f"{value:.2f}" if share else f"{value:.4g}"  # as printed
+    own = f"{value:.1f}" if share else f"{value:.4g}"
+    return f"{own} ({interval_words(name, score)})" if line.kind == "model" and score.low is not None else own
 
 
 def _seeds(line: Line) -> str:

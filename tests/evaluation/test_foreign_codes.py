@@ -65,6 +65,15 @@ def test_codes_of_another_program_are_scored_beside_trivial_ones(arrays, save):
     assert Result.from_dict(json.loads(json.dumps(eer.to_dict()))) == eer
 
 
+def test_a_leak_that_only_the_course_of_the_dynamic_code_tells_is_found(arrays, save):
+    course = np.where(arrays["factor.speaker"][:, None] < 2, [1, 0, -1], [-1, 0, 1])  # its mean is 0 for everybody
+    dynamic = np.concatenate([arrays["dynamic"][..., :3], course[..., None]], axis=2)
+    probe, *_ = score_codes(save({**arrays, "dynamic": dynamic}), draws=10)
+    own = probe.rows["model"]
+    assert own["speaker from dynamic mean, mlp"].value < 0.45
+    assert own["leak of speaker"].value > 0.15
+
+
 def test_the_hash_is_that_of_the_clips_and_not_of_the_codes(arrays, save):
     one = read_codes(save(arrays)).hash
     assert read_codes(save({**arrays, "static": arrays["static"] + 1})).hash == one

@@ -3,7 +3,8 @@
 from rwae_kit.data.arrays import check_finite, clips_from
 from rwae_kit.data.clips import Clips, DataInfo, Factor
 from rwae_kit.data.labels import labels_of, read_pattern, read_table
-from rwae_kit.data.raw import BUILDS, BadFiles, in_order, open_built, split_groups, store_path, windows
+from rwae_kit.data.progress import tracked
+from rwae_kit.data.raw import BUILDS, BadFiles, in_order, open_built, padded, split_groups, store_path, windows
 from rwae_kit.data.store import Store, StoreWriter, data_root, new_store, open_store, write_store
 
 __all__ = [
@@ -22,10 +23,12 @@ __all__ = [
     "new_store",
     "open_built",
     "open_store",
+    "padded",
     "read_pattern",
     "read_table",
     "split_groups",
     "store_path",
+    "tracked",
     "windows",
     "write_store",
 ]

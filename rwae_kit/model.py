@@ -92,7 +92,7 @@ class SequenceAutoencoder(nn.Module):
             mask: `[b, t]`, 1 where a frame is real and 0 where it is padding, behind the real ones; None if every frame is real.
 
         Raises:
-            DataError: another frame shape, values outside the data's range, values that are not finite, or a mask that does not fit.
+            DataError: another frame shape, values outside the data's range or not finite, or a mask that does not fit.
         """
         with _Evaluating(self):
             batch = self._batch(x, mask)

@@ -85,10 +85,13 @@ class BadFiles:
                 f"{self._name}: {len(self.found)} of {total} files cannot be used: {_listed(self.found)}. Mend or remove them, or "
                 f"leave them out: --set skip_bad=true"
             )
-        for problems, what in ((self.found, "cannot be used and are left out"), (self.short, "are too short and left out")):
-            if problems:
-                told = f"{self._name}: {len(problems)} of {total} files {what}: {_listed(problems)}. All are in {LEFT_OUT} in the store"
-                warnings.warn(told, stacklevel=3)
+        self._warn(self.found, f"of {total} files cannot be used and are left out")
+        self._warn(self.short, f"of {total} files are too short and left out")
+
+    def _warn(self, problems: Sequence[str], what: str) -> None:
+        if problems:
+            told = f"{self._name}: {len(problems)} {what}: {_listed(problems)}. All are in {LEFT_OUT} in the store"
+            warnings.warn(told, stacklevel=4)
 
 
 def _listed(problems: Sequence[str]) -> str:

@@ -9,6 +9,8 @@ from rwae_kit import hookimpl
 def rwae_datasets() -> Mapping[str, str]:
     """Names of data sets."""
     return {
+        "arrays": "rwae_datasets.arrays:Arrays",
+        "hdf5": "rwae_datasets.hdf5:Hdf5",
         "image_strips": "rwae_datasets.image_strips:ImageStrips",
         "moving_mnist": "rwae_datasets.moving_mnist:MovingMNIST",
         "moving_shapes": "rwae_datasets.moving_shapes:MovingShapes",

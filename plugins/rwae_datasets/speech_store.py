@@ -66,8 +66,17 @@ def write_speech(
         **normalise.in_info(),
     )
     masked = options.length == 0 or options.tail == "pad"
-    kept = {"recordings": [one.recording.name for one in read], "split_by": split_by, "left_out": bad.left_out}
-    with new_store(target, info=info, splits=sizes, dtype="float32", scale=1.0, masked=masked, **kept) as store:
+    with new_store(
+        target,
+        info=info,
+        splits=sizes,
+        dtype="float32",
+        scale=1.0,
+        masked=masked,
+        recordings=[one.recording.name for one in read],
+        split_by=split_by,
+        left_out=bad.left_out,
+    ) as store:
         for row, k in enumerate(tracked(order, "writing")):
             i, start = cut[k]
             one = read[i]

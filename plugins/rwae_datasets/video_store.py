@@ -52,7 +52,7 @@ class Reel:
 
     def __init__(self, near: Path) -> None:
         there = next(folder for folder in near.absolute().parents if folder.is_dir())
-        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=there)  # noqa: SIM115 (closed by close)
+        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(there))  # noqa: SIM115 (closed by close)
         self._places: list[tuple[int, tuple[int, ...]]] = []
 
     def add(self, frames: Bytes) -> None:
@@ -147,8 +147,18 @@ def _write(name: str, options: VideoOptions, good: Sequence[Recording], reel: Re
         licence="the user's",
         source="the user's",
     )
-    kept = {"recordings": [one.name for one in good], "split_by": group_of(options, factors), "left_out": bad.left_out}
-    with new_store(target, info=info, splits=sizes, dtype="uint8", scale=1 / 255, channels="last", masked=masked, **kept) as store:
+    with new_store(
+        target,
+        info=info,
+        splits=sizes,
+        dtype="uint8",
+        scale=1 / 255,
+        channels="last",
+        masked=masked,
+        recordings=[one.name for one in good],
+        split_by=group_of(options, factors),
+        left_out=bad.left_out,
+    ) as store:
         for row, k in enumerate(tracked(order, "writing")):
             i, start = cut[k]
             clip, mask = padded(reel.cut(i, start, length), length)

@@ -134,7 +134,7 @@ class StoreWriter:
             self.factors[name][rows] = labels
         if self.mask is not None:
             self.mask[rows] = mask
-        if self.recordings is not None:
+        if self.recordings is not None and recording is not None:
             self.recordings[rows] = recording
         self._written[rows] = True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -39,12 +40,17 @@ def open_built(name: str, config: Any) -> Store:
     folder = store_path(name, config)
     if not folder.exists():
         changed = [
-            f" --set {entry.name}={getattr(config, entry.name)}"
+            f" --set {shlex.quote(f'{entry.name}={_typed(getattr(config, entry.name))}')}"
             for entry in attrs.fields(type(config))
             if entry.metadata.get("builds") and getattr(config, entry.name) != entry.default
         ]
         raise DataError(f"{name}: {folder} is not there. Build it once: rwk data build {name} --source DIR{''.join(changed)}")
     return open_store(folder)
+
+
+def _typed(value: Any) -> str:
+    """A value as a user types it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 class BadFiles:

@@ -100,7 +100,7 @@ def _decoded(path: Path) -> Iterator[Image.Image]:
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise DataError("there is no video in it")
+                raise DataError("there is no video in it, or it is cut short")
             stream, count = container.streams.video[0], 0
             for frame in container.decode(stream):
                 count += 1

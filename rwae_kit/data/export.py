@@ -53,7 +53,8 @@ def export_clips(splits: Mapping[str, Clips], path: Path, form: Literal["hdf5", 
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        if partial.is_file():
+            partial.unlink()
 
 
 def _write(file: _File, splits: Mapping[str, Clips], first: Clips) -> None:

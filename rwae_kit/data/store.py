@@ -188,8 +188,8 @@ def new_store(
             _settle(file)
         if left_out:
             (partial / LEFT_OUT).write_text("\n".join([*left_out, ""]), encoding="utf-8")
-        more = {"recordings": list(recordings), "split_by": split_by} if recordings else {}
-        _finish(partial, writer, info, splits, {"scale": scale, "channels": channels, **more})
+        groups = {"recordings": list(recordings), "split_by": split_by}
+        _finish(partial, writer, info, splits, {"scale": scale, "channels": channels, **groups})
         if target.is_dir():
             target.rmdir()
         partial.replace(target)

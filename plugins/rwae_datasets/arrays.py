@@ -53,12 +53,11 @@ def read_numpy(path: Path, data: str) -> ArrayFile:
     """
     where = f"arrays: {path}"
     try:
-        found = np.load(path, allow_pickle=False, mmap_mode="r")
-        if isinstance(found, np.ndarray):
-            return ArrayFile(where=where, arrays={data: found}, texts={})
-        with found:
+        if path.suffix.lower() == ".npy":
+            return ArrayFile(where=where, arrays={data: np.load(path, allow_pickle=False, mmap_mode="r")}, texts={})
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile) as error:
         if "allow_pickle" in str(error):
             raise DataError(f"{where}: it has Python objects, which are not read. Save plain arrays of numbers or words") from error
         raise DataError(f"{where} cannot be read: {error}. It should be what numpy.save or numpy.savez writes") from error

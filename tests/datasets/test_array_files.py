@@ -94,24 +94,15 @@ def test_frames_may_be_images_grey_images_or_vectors(tmp_path, shape, frame):
     assert [len(dataset.clips(split)) for split in SPLITS] == [9, 1, 2]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def shapes():
     dataset = MovingShapes(MovingShapes.Config(train_clips=300, validation_clips=5, test_clips=7))
     return {split: dataset.clips(split) for split in SPLITS}
 
 
 def vectors(masked: bool) -> dict[str, Clips]:
-    info = DataInfo(
-        name="toy",
-        frame=(6,),
-        length=4,
-        value_range=(-5.0, 5.0),
-        mean=(1.0,) * 6,
-        std=(2.0,) * 6,
-        fps=100.0,
-        licence="CC BY",
-        source="me",
-    )
+    scaled = {"value_range": (-5.0, 5.0), "mean": (1.0,) * 6, "std": (2.0,) * 6}
+    info = DataInfo(name="toy", frame=(6,), length=4, fps=100.0, licence="CC BY", source="me", **scaled)
     mask = torch.tensor([[1.0, 1, 1, 0], [1, 1, 1, 1]])
     return {split: Clips(info=info, frames=torch.randn(2, 4, 6).clamp(-5, 5), mask=mask if masked else None) for split in SPLITS}
 
@@ -165,9 +156,7 @@ def test_an_export_is_whole_or_not_there(tmp_path, shapes):
 
 def test_labels_of_an_npz_file_go_by_their_names_as_numbers_or_words(tmp_path):
     who = np.array(["bert", "anna", "cleo"] * 4)
-    np.savez(
-        tmp_path / "x.npz", data=np.zeros((12, 4, 3, 8, 8), np.uint8), who=who, act=np.arange(12) % 2, share=np.random.rand(12)
-    )
+    np.savez(tmp_path / "x.npz", data=np.zeros((12, 4, 6), np.uint8), who=who, act=np.arange(12) % 2, share=np.random.rand(12))
     dataset = built(Arrays, tmp_path, file="x.npz", dynamic=("act",), split_by="who")
     assert dataset.info().factors == {
         "who": Factor(classes=("anna", "bert", "cleo"), kind="static"),
@@ -231,7 +220,7 @@ def without(*names):
             changed(),
             CLASSES,
             {"splits": "draw", "split_by": "who"},
-            "split_by = 'who', but it should be clip or one of movement, body",
+            "split_by = 'who', but it should be clip or one of move",
         ),
         (changed(), CLASSES, {"splits": "draw", "split_by": "body"}, "split_by = 'body': 2 groups are too few"),
     ],

@@ -6,6 +6,7 @@ untrained model and the swap accuracy beside it.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -21,6 +22,9 @@ CODES = ("static", "dynamic mean", "dynamic trajectory")
 """What a probe reads: the static code, the dynamic code averaged over time, and the dynamic codes of all frames side by side."""
 
 PROBES: tuple[Literal["linear", "mlp"], ...] = ("linear", "mlp")
+
+_HELD_OUT = 0.1
+"""Share of the training codes that tells the MLP when to stop."""
 
 
 @frozen(kw_only=True)
@@ -67,6 +71,8 @@ def probe_accuracy(
         values, counts = np.unique(train_labels, return_counts=True)
         return float(np.mean(test_labels == values[counts.argmax()]))
     classifier, not_converged = _classifier(probe, seed)
+    if probe == "mlp" and not _can_hold_out(train_labels):
+        classifier.set_params(early_stopping=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", not_converged)
         classifier.fit(train, train_labels)
@@ -111,6 +117,12 @@ def _standardised(train: Array, test: Array) -> tuple[Array, Array]:
     return (train[:, moving] - mean[moving]) / std[moving], (test[:, moving] - mean[moving]) / std[moving]
 
 
+def _can_hold_out(labels: Array) -> bool:
+    """Whether a tenth of the clips, some of each class, can be kept apart to tell when to stop."""
+    counts = np.unique(labels, return_counts=True)[1]
+    return bool(counts.min() > 1 and math.ceil(len(labels) * _HELD_OUT) >= len(counts))
+
+
 def _classifier(probe: Literal["linear", "mlp"], seed: int) -> tuple[Any, type[Warning]]:
     """An unfitted classifier, and the warning it gives when it stops before it has converged."""
     try:
@@ -127,6 +139,7 @@ def _classifier(probe: Literal["linear", "mlp"], seed: int) -> tuple[Any, type[W
         learning_rate_init=3e-3,
         max_iter=100,
         early_stopping=True,
+        validation_fraction=_HELD_OUT,
         n_iter_no_change=8,
         random_state=seed,
     )

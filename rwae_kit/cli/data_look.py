@@ -155,7 +155,10 @@ def _rows(split: str, clips: Clips) -> Iterator[tuple[str, list[Any]]]:
     pictures = pictures_of(batch.x, clips.info.value_range)
     for i, place in enumerate(places.tolist()):
         shown = list(pictures[i])
-        if batch.mask is not None and len(shown) > 1:
-            shown = shown[: int(batch.mask[i].sum())]
+        if batch.mask is not None:
+            real = int(batch.mask[i].sum())
+            shown = shown[:real]
+            if len(pictures[i]) == 1:  # of vectors, whose times stand side by side
+                shown[0][:, real:] = 255
         labels = [f"{name} {clips.info.factors[name].classes[values[place]]}" for name, values in clips.factors.items()]
         yield f"{split}: " + ", ".join([f"clip {place}", *labels])[:60], shown[:: -(-len(shown) // COLUMNS)]

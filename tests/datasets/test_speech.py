@@ -43,6 +43,16 @@ def test_a_sphere_file_is_read_in_either_byte_order(tmp_path, order):
     assert np.array_equal(sound.samples * 32768, samples)
 
 
+@pytest.mark.parametrize("order", ["01", "10"])
+def test_soundfile_reads_the_same_samples(tmp_path, order):
+    soundfile = pytest.importorskip("soundfile")
+    write_sphere(tmp_path / "a.wav", voice(0.1, 100), order=order, sample_min=-2191, sample_max=2790)
+    write_wave(tmp_path / "b.wav", voice(0.1, 100, 8_000))
+    for name in ("a.wav", "b.wav"):
+        sound, (samples, rate) = read_sound(tmp_path / name), soundfile.read(tmp_path / name, dtype="float32")
+        assert (sound.rate, sound.samples.tolist()) == (rate, samples.tolist())
+
+
 def test_a_wave_file_is_told_by_its_first_bytes(tmp_path):
     samples = voice(0.1, 100, 8_000)
     write_wave(tmp_path / "a.WAV", samples)

@@ -71,31 +71,31 @@ def read_video(config: Any, path: Path) -> Bytes:
     Raises:
         DataError: it cannot be read, is cut short, or has no frames.
     """
-    images = _images(path) if path.is_dir() else _gif(path) if path.suffix.lower() == ".gif" else _decoded(path)
-    frames = [frame_of(image, config.pixels, config.colour) for i, image in enumerate(images) if i % config.step == 0]
+    images = _images if path.is_dir() else _gif if path.suffix.lower() == ".gif" else _decoded
+    frames = [frame_of(image, config.pixels, config.colour) for image in images(path, config.step)]
     if not frames:
         raise DataError("there are no frames in it")
     return np.stack(frames)
 
 
-def _images(folder: Path) -> Iterator[Image.Image]:
-    for path in sorted(folder.iterdir(), key=lambda path: natural(path.name)):
-        if path.suffix.lower() in SUFFIXES:
-            try:
-                yield open_picture(path)
-            except DataError as error:
-                raise DataError(f"{path.name} {error}") from error
+def _images(folder: Path, step: int) -> Iterator[Image.Image]:
+    paths = sorted((path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES), key=lambda path: natural(path.name))
+    for path in paths[::step]:
+        try:
+            yield open_picture(path)
+        except DataError as error:
+            raise DataError(f"{path.name} {error}") from error
 
 
-def _gif(path: Path) -> Iterator[Image.Image]:
+def _gif(path: Path, step: int) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as opened:
-            yield from (on_black(frame) for frame in ImageSequence.Iterator(opened))
+            yield from (on_black(frame) for i, frame in enumerate(ImageSequence.Iterator(opened)) if i % step == 0)
     except UNREADABLE as error:
         raise DataError(f"cannot be read: {error}") from error
 
 
-def _decoded(path: Path) -> Iterator[Image.Image]:
+def _decoded(path: Path, step: int) -> Iterator[Image.Image]:
     av = _import_av()
     try:
         with av.open(str(path)) as container:
@@ -103,8 +103,9 @@ def _decoded(path: Path) -> Iterator[Image.Image]:
                 raise DataError("there is no video in it, or it is cut short")
             stream, count = container.streams.video[0], 0
             for frame in container.decode(stream):
+                if count % step == 0:
+                    yield frame.to_image()
                 count += 1
-                yield frame.to_image()
             if count < _CUT_SHORT * stream.frames:
                 raise DataError(f"it is cut short: it announces {stream.frames} frames, but {count} are there")
     except (av.error.FFmpegError, OSError) as error:

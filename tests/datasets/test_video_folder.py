@@ -59,6 +59,16 @@ def test_every_frame_is_read_in_its_order(source):
     assert store.data.shape[1] == 15
 
 
+def test_every_other_frame_is_taken_of_every_kind(source):
+    whole, half = stored(built(source, length=0)), stored(built(source, length=0, step=2))
+    assert half.recording_names == whole.recording_names
+    rows = {int(recording): row for row, recording in enumerate(whole.recordings)}
+    for row, recording in enumerate(half.recordings):
+        n = int(half.mask[row].sum())
+        assert np.array_equal(half.data[row, :n], whole.data[rows[int(recording)], : 2 * n : 2])
+    assert half.info.fps == 12.5
+
+
 @pytest.mark.parametrize(("ending", "codec"), [(".avi", "mjpeg"), (".mkv", "mpeg4"), (".mov", "mpeg4")])
 def test_containers_are_told_by_their_endings(tmp_path, ending, codec):
     for i in range(5):

@@ -63,7 +63,7 @@ def inception_scores(probabilities: ArrayLike) -> InceptionScores:
 def inception_intervals(probabilities: ArrayLike, draws: int = 1000, seed: int = 0) -> dict[str, Score]:
     """The scores "IS", "H(y|x)" and "H(y)" with 95 % bootstrap intervals over clips.
 
-    H(y) of clips drawn again is a little too low, as that of any finite sample, by about (k - 1) / 2n nats for k classes.
+    H(y) of clips drawn again is a little too low, as that of any finite sample, by at most about (k - 1) / 2n nats for k classes.
     """
     given = _probabilities(probabilities)
     n, k = given.shape

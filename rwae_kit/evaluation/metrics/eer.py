@@ -66,7 +66,7 @@ def equal_error_rate(codes: ArrayLike, labels: ArrayLike) -> float:
     Raises:
         DataError: if there are no two clips with the same label, or none with different ones.
 
-    Source: R-WAE, Table 5; C-DSVAE, Table 4; Hsu et al. 2017. None says how ties and crossings between points are dealt with.
+    Source: R-WAE, Table 1; C-DSVAE, Table 4; Hsu et al. 2017. None says how ties and crossings between points are dealt with.
 
     Example:
         >>> equal_error_rate([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]], [0, 0, 1, 1])

@@ -59,9 +59,9 @@ def mmd2(
     Example:
         >>> import torch
         >>> from rwae_kit.kernels.mmd import GaussianMixture, mmd2
-        >>> x, y = torch.zeros(4, 2), torch.zeros(6, 2)
-        >>> mmd2(x, y, GaussianMixture((1.0,)))
-        tensor(0.)
+        >>> x, y = torch.zeros(4, 2), torch.ones(6, 2)
+        >>> mmd2(x, y, GaussianMixture((1.0,)))  # 2 - 2 exp(-1)
+        tensor(1.2642)
     """
     _check(x, y, weight_x, weight_y, unit, unbiased=unbiased, paired=paired)
     kind, dtype = x.device.type, str(x.dtype).removeprefix("torch.")

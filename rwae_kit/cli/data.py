@@ -43,9 +43,9 @@ def listing(plugin: PluginFiles = None, json: JsonFlag = False) -> None:
 
 
 @app.command("show")
-def show_data(name: str, plugin: PluginFiles = None, json: JsonFlag = False) -> None:
+def show_data(name: str, setting: Settings = None, plugin: PluginFiles = None, json: JsonFlag = False) -> None:
     """Show a data set's options, and its frames, factors and licence where it is at hand."""
-    from rwae_kit.convert import options_of
+    from rwae_kit.convert import options_of, structure
     from rwae_kit.errors import DataError
 
     registry = find_registry(plugin)
@@ -54,8 +54,9 @@ def show_data(name: str, plugin: PluginFiles = None, json: JsonFlag = False) -> 
         {"option": f"data.{o.path}", "type": type_words(o.type), "default": o.default, "help": o.help}
         for o in options_of(cls.Config)
     ]
+    config = structure(dict(read_setting(text) for text in setting or ()), cls.Config, f"data {name}")
     try:
-        info: dict[str, Any] = cls(cls.Config()).info().to_dict()
+        info: dict[str, Any] = cls(config).info().to_dict()
     except DataError as error:
         info = {"not at hand": str(error)}
     if json:

@@ -67,6 +67,10 @@ def test_a_data_set_is_inspected_with_a_table_of_labels_and_a_sheet(rwk, strips,
         assert sheet.width > 4 * 64
         colours = {colour for _, colour in sheet.convert("RGB").getcolors(500_000)}
         assert {(255, 0, 0), (0, 255, 10), (0, 0, 255)} <= colours  # a square of each person
+    assert json.loads(rwk("show", "image_strips", *strips, "--json").out)["info"]["factors"]["action"]["classes"] == [
+        "jump",
+        "walk",
+    ]
     found = json.loads(rwk("inspect", "image_strips", *strips, "--json").out)
     counts = [split["counts"]["action"] for split in found["splits"].values()]
     assert np.sum(counts, 0).tolist() == [16, 16]

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "model": "interfaces latents noise data running_statistics",
     "objective": "interfaces latents distributed model",  # it asks the model that it is handed for draws and pre-activations
     "training": "convert model objective checkpoint distributed data latents noise interfaces",
-    "evaluation": "model data latents interfaces",
+    "evaluation": "model data latents interfaces checkpoint",
     "report": "convert model data latents evaluation",  # it shows the tables of an evaluation
     "testing": "interfaces latents noise objective data convert registry?",
     "build": "recipe convert registry interfaces latents model objective checkpoint data evaluation",

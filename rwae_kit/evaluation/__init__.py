@@ -2,6 +2,7 @@
 
 from rwae_kit.evaluation.codes import Codes, encode_clips
 from rwae_kit.evaluation.evaluate import Evaluation, Scores, evaluate
+from rwae_kit.evaluation.foreign import ForeignCodes, read_codes, score_codes
 from rwae_kit.evaluation.metrics import (
     BASELINES,
     Accuracies,
@@ -27,6 +28,7 @@ from rwae_kit.evaluation.metrics import (
 )
 from rwae_kit.evaluation.probes import ProbeScore, probe_accuracy, probe_codes
 from rwae_kit.evaluation.reconstruction import ReconstructionScore, mean_clip, reconstruction_score
+from rwae_kit.evaluation.result_tables import result_table
 from rwae_kit.evaluation.results import Result, Score
 from rwae_kit.evaluation.swap import derangement, swap_accuracy
 from rwae_kit.evaluation.tables import NOTES, Table, tables
@@ -39,6 +41,7 @@ __all__ = [
     "Dci",
     "Evaluation",
     "FactorMap",
+    "ForeignCodes",
     "InceptionScores",
     "Intervention",
     "ProbeScore",
@@ -67,7 +70,10 @@ __all__ = [
     "mean_clip",
     "probe_accuracy",
     "probe_codes",
+    "read_codes",
     "reconstruction_score",
+    "result_table",
+    "score_codes",
     "swap_accuracy",
     "tables",
     "trivial_codes",

@@ -16,6 +16,7 @@ from rwae_kit.evaluation.metrics.msd import (
     factor_map,
     frame_consistency,
     intervention,
+    latent_vectors,
 )
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "inception_intervals",
     "inception_scores",
     "intervention",
+    "latent_vectors",
     "roc",
     "trivial_codes",
 ]

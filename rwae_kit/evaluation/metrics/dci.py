@@ -30,12 +30,14 @@ def dci(
     held_out: ArrayLike,
     held_out_factors: Mapping[str, ArrayLike],
     trees: Trees = "forest",
+    groups: ArrayLike | None = None,
     seed: int = 0,
 ) -> Dci:
     """Disentanglement and completeness of what trees lean on to read the factors, and how well they read held-out codes.
 
     Shape:
         codes, held_out: `[n, d]` and `[m, d]`; factors: `[n]` and `[m]` each.
+        groups: `[d]`, which features are one dimension, such as one dynamic dimension at all times; None: each is its own.
 
     Raises:
         DataError: fewer than two factors, or arrays that do not fit.
@@ -46,7 +48,7 @@ def dci(
     """
     if len(factors) < 2:
         raise DataError(f"disentanglement needs at least 2 factors, but there is {len(factors)}")
-    found = importances(codes, factors, held_out, held_out_factors, trees, seed=seed)
+    found = importances(codes, factors, held_out, held_out_factors, trees, groups, seed)
     return Dci(
         disentanglement=disentanglement(found.matrix),
         completeness=completeness(found.matrix),

@@ -65,13 +65,19 @@ def factor_map(codes: Codes, factors: Sequence[str], trees: Trees = "boosting", 
     missing = [name for name in factors if name not in codes.factors]
     if missing:
         raise DataError(f"factor {missing[0]!r}: the codes have no labels of it; they have {', '.join(codes.factors) or 'none'}")
-    static, (t, dynamic) = codes.static.shape[1], codes.dynamic.shape[1:]
-    groups = np.concatenate([np.arange(static), np.tile(static + np.arange(dynamic), t)])
-    vectors = np.concatenate([codes.static, codes.trajectory()], axis=1)
+    static = codes.static.shape[1]
+    vectors, groups = latent_vectors(codes)
     found = importances(vectors, {name: codes.factors[name] for name in factors}, trees=trees, groups=groups, seed=seed)
     best = np.where(found.matrix.max(axis=1) > 0, found.matrix.argmax(axis=1), -1)
     dims = {name: tuple(int(place) for place in np.flatnonzero(best == i)) for i, name in enumerate(found.factors)}
     return FactorMap(dims=dims, static=static, importances=found)
+
+
+def latent_vectors(codes: Codes) -> tuple[Array, Integers]:
+    """The whole latent of each clip as a vector, `[n, d_s + t d_d]`, and the place of the dimension that each value belongs to."""
+    static, (t, dynamic) = codes.static.shape[1], codes.dynamic.shape[1:]
+    groups = np.concatenate([np.arange(static), np.tile(static + np.arange(dynamic), t)])
+    return np.concatenate([codes.static, codes.trajectory()], axis=1), groups
 
 
 def intervention(codes: Codes, mapped: FactorMap, partner: ArrayLike, reads: Reads) -> Intervention:

@@ -1,4 +1,4 @@
-"""`cdsvae2021`: accuracy, inception score and entropies of clips with one latent kept and the other sampled, as C-DSVAE is scored."""
+"""`cdsvae2021`: accuracy, inception score and entropies of clips with one latent kept and the other sampled, as in C-DSVAE."""
 
 from __future__ import annotations
 
@@ -63,13 +63,11 @@ def run(subject: Subject, settings: Settings) -> Result:
             name=MODES[0],
             make=lambda model, own, other, seed: fix_dynamic(model, own, seed, settings.encoded),
             keeps={"dynamic": "own"},
-            draws=subject.draws,
         ),
         Mode(
             name=MODES[1],
             make=lambda model, own, other, seed: fix_static(model, own, seed, t, settings.encoded, settings.prior),
             keeps={"static": "own"},
-            draws=subject.draws,
         ),
     )
     rows: dict[str, dict[str, Score]] = {}

@@ -55,8 +55,6 @@ def fix_static(
     return model.sample(len(x), t, seed=seed, static=posterior.static.sample, dynamic=z)
 
 
-
-
 def _encoded(model: SequenceAutoencoder, x: Tensor, seed: int, latents: Latents) -> SequencePosterior:
     if latents == "means":
         return model.encode(x)

@@ -60,7 +60,6 @@ class Mode:
     make: Making
     keeps: Mapping[str, str]
     """"static" and "dynamic", where that kind is kept, to "own" or "partner"."""
-    draws: int
 
 
 def judged_rows(
@@ -72,29 +71,30 @@ def judged_rows(
     should show, and never itself: the best that can be hoped for. "copy" hands the clip back (of a pair: "copy of the static clip",
     "copy of the dynamic clip"), "noise" another clip at random, "constant" the mean clip of the training split.
     """
-    n, partners = len(clips), [derangement(len(clips), subject.seed + draw) for draw in range(mode.draws)]
+    n, draws = len(clips), range(subject.draws)
+    partners = [derangement(n, subject.seed + draw) for draw in draws]
     rows: dict[str, Readings] = {}
     for row, model in subject.models().items():
-        rows[row] = stacked(_read(judge, classes, _made(subject, model, clips, mode, draw, partners[draw])) for draw in range(mode.draws))
-    again = ((subject.model.reconstruct(batch.x.to(subject.model.device)), batch.mask) for batch in batches(clips, subject.batch_size))
-    rows["reconstruction"] = _read(judge, classes, again)
-    own = np.repeat(np.arange(n)[:, None], mode.draws, 1)
+        made = (_made(subject, model, clips, mode, draw, partners[draw]) for draw in draws)
+        rows[row] = stacked(read_clips(judge, classes, pieces) for pieces in made)
+    rows["reconstruction"] = read_clips(judge, classes, _reconstructed(subject, clips))
+    own = np.repeat(np.arange(n)[:, None], subject.draws, 1)
     partner = np.stack([one.numpy() for one in partners], 1)
     whose = {"own": own, "partner": partner}
     labels = {name: clips.factors[name].cpu().numpy() for name in classes}
     expected = {
         name: labels[name][whose[kept]] for name in classes if (kept := mode.keeps.get(clips.info.factors[name].kind)) is not None
     }
-    real = _read(judge, classes, ((batch.x, batch.mask) for batch in batches(clips, subject.batch_size)))
+    real = read_real(judge, classes, clips, subject.batch_size)
     rows["real"] = evolve(real.at(own), features=real.features)
     rows["oracle"] = real.at(oracle_places(labels, expected, subject.seed))
     if "partner" in mode.keeps.values():
         rows["copy of the static clip"], rows["copy of the dynamic clip"] = real.at(own), real.at(partner)
     else:
         rows["copy"] = real.at(own)
-    others = [derangement(n, subject.seed + 1000 + draw).numpy() for draw in range(mode.draws)]
+    others = [derangement(n, subject.seed + 1000 + draw).numpy() for draw in draws]
     rows["noise"] = real.at(np.stack(others, 1))
-    constant = _read(judge, classes, [(mean_clip(subject.train or clips, subject.batch_size).to(torch.get_default_dtype())[None], None)])
+    constant = read_constant(subject, judge, classes)
     rows["constant"] = constant.at(np.zeros_like(own))
     return rows, expected
 
@@ -137,7 +137,24 @@ def _made(
         yield made, None if moving is None else (own if moving == "own" else other).mask
 
 
-def _read(judge: Judge, classes: Mapping[str, int], pieces: Iterable[tuple[Tensor, Tensor | None]]) -> Readings:
+def _reconstructed(subject: Subject, clips: Clips) -> Iterable[tuple[Tensor, Tensor | None]]:
+    for batch in batches(clips, subject.batch_size):
+        yield subject.model.reconstruct(batch.x.to(subject.model.device)), batch.mask
+
+
+def read_real(judge: Judge, classes: Mapping[str, int], clips: Clips, batch_size: int = 256) -> Readings:
+    """What the judge reads of real clips."""
+    return read_clips(judge, classes, ((batch.x, batch.mask) for batch in batches(clips, batch_size)))
+
+
+def read_constant(subject: Subject, judge: Judge, classes: Mapping[str, int]) -> Readings:
+    """What the judge reads of the mean clip of the training split, one reading."""
+    mean = mean_clip(subject.train or subject.test, subject.batch_size).to(torch.get_default_dtype())
+    return read_clips(judge, classes, [(mean[None], None)])
+
+
+def read_clips(judge: Judge, classes: Mapping[str, int], pieces: Iterable[tuple[Tensor, Tensor | None]]) -> Readings:
+    """What the judge reads of clips and their padding, piece by piece; one draw each."""
     found: dict[str, list[Tensor]] = {name: [] for name in classes}
     features = []
     for x, mask in pieces:

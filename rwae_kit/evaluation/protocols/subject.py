@@ -59,7 +59,9 @@ class Subject:
         names = [name for name in self.test.factors if name in read]
         if not names:
             labelled = ", ".join(self.test.factors) or "none"
-            raise DataError(f"{protocol}: the judge reads {', '.join(read)}, but the labelled factors of {info.name} are {labelled}")
+            raise DataError(
+                f"{protocol}: the judge reads {', '.join(read)}, but the labelled factors of {info.name} are {labelled}"
+            )
         names.sort(key=lambda name: info.factors[name].kind == "dynamic")
         return self.judge, {name: len(info.factors[name].classes) for name in names}
 

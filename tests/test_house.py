@@ -44,8 +44,8 @@ MAY_IMPORT = {
     "build": "recipe convert registry interfaces latents model objective checkpoint data evaluation",
     "interop": "build composition recipe registry convert checkpoint data model",
     "run_folder": "convert recipe training.config checkpoint distributed kernels",
-    "run": "run_folder build composition convert recipe registry training data evaluation report model objective checkpoint distributed "
-    "interfaces",
+    "run": "run_folder build composition convert recipe registry training data evaluation report model objective checkpoint "
+    "distributed interfaces",
     "cli": "*",
     "front door": "*",
     "plugins": "kernels data",

@@ -20,7 +20,7 @@ from rwae_kit.evaluation.judges import (
     save_judge,
     train_judge,
 )
-from rwae_kit.evaluation.judges.training import MOST_CLASSES, _factor, calibration_error, measure, teachable
+from rwae_kit.evaluation.judges.training import MOST_CLASSES, _factor, calibration_error, measure, settle, teachable
 from rwae_kit.registry import Registry
 
 SMALL = JudgeSizes(width=4, features=8, hidden=8)
@@ -105,6 +105,19 @@ def test_the_weights_that_are_kept_are_those_of_the_best_validation(splits):
     assert judge.card.training["validation_loss"] == pytest.approx(min(losses), abs=1e-3)
     again = measure(judge.net, splits["validation"])
     assert sum(one.loss for one in again.values()) == pytest.approx(judge.card.training["validation_loss"], rel=1e-6)
+
+
+def test_statistics_are_means_over_training_batches_with_the_weights_as_they_are(splits):
+    torch.manual_seed(0)
+    net = JudgeNet(SMALL, (1, 2, 8), {"brightness": 3})
+    before = {name: value.clone() for name, value in net.named_parameters()}
+    settle(net, splits["train"], evolve(QUICK, batch_size=64))  # one batch
+    assert all(torch.equal(value, before[name]) for name, value in net.named_parameters())
+    first = net.frame_net[0]  # 2 x 8 pixels are halved by no convolution: the last one comes first
+    seen = first(splits["train"].frames.flatten(0, 1)).detach()
+    torch.testing.assert_close(net.frame_net[1].running_mean, seen.mean((0, 2, 3)))
+    torch.testing.assert_close(net.frame_net[1].running_var, seen.transpose(0, 1).flatten(1).var(1))
+    assert net.frame_net[1].momentum == 0.1
 
 
 def test_time_that_is_over_ends_the_training_with_a_judge(splits):

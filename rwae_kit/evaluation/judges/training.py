@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import torch
 from attrs import evolve, field, frozen
 from attrs.validators import ge, gt, optional
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from rwae_kit import __version__
@@ -24,6 +25,8 @@ MOST_CLASSES = 500
 """A factor with more classes (utterances, say) tells single clips apart, and is left out."""
 SPLITS = ("train", "validation", "test")
 _BINS = 15
+_SETTLING = 32
+"""Batches whose means become the statistics of the normalisations."""
 _WARMUP = 0.03
 """Share of the training over which the learning rate rises."""
 
@@ -176,6 +179,7 @@ def _fit(net: JudgeNet, train: Clips, validation: Clips, training: JudgeTraining
                 group["lr"] = training.learning_rate * _factor(max(step / steps, spent))
             _step(net, optimiser, train, index)
             step += 1
+        settle(net, train, training)
         scores = measure(net, validation)
         loss = sum(score.loss for score in scores.values())
         say(f"epoch {epoch}/{training.epochs}: validation loss {loss:.4f}, {_words(scores)}")
@@ -190,6 +194,26 @@ def _fit(net: JudgeNet, train: Clips, validation: Clips, training: JudgeTraining
             break
     net.load_state_dict(kept)
     return {"epochs": epoch, "steps": step, "stopped": stopped, "validation_loss": best}
+
+
+@torch.no_grad()
+def settle(net: JudgeNet, train: Clips, training: JudgeTraining) -> None:
+    """Take the statistics of the normalisations anew, as means over some training batches with the weights as they are.
+
+    Running ones lag behind weights that move fast: on moving digits a judge that read 82 of 100 with them right read 16 with them.
+    """
+    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    kept = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # equal weights
+    net.train()
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(training.seed))
+    for index in islice(_pieces(order, training.batch_size), _SETTLING):
+        batch = train.batch(index)
+        net(batch.x, batch.mask)
+    for norm, momentum in zip(norms, kept, strict=True):
+        norm.momentum = momentum
 
 
 def _step(net: JudgeNet, optimiser: torch.optim.Optimizer, train: Clips, index: Tensor) -> None:

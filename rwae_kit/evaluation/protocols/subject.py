@@ -59,9 +59,7 @@ class Subject:
         names = [name for name in self.test.factors if name in read]
         if not names:
             labelled = ", ".join(self.test.factors) or "none"
-            raise DataError(
-                f"{protocol}: the judge reads {', '.join(read)}, but the labelled factors of {info.name} are {labelled}"
-            )
+            raise DataError(f"{protocol}: the judge reads {', '.join(read)}, but the labels of {info.name} are {labelled}")
         names.sort(key=lambda name: info.factors[name].kind == "dynamic")
         return self.judge, {name: len(info.factors[name].classes) for name in names}
 
@@ -73,7 +71,8 @@ class Subject:
             data_hash=self.test.info.hash,
             split=self.split,
             seed=self.seed,
-            settings=asdict(settings),
+            # lists, as JSON has them, so that what is read again is equal
+            settings={name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()},
             rows=rows,
             **{"clips": len(self.test), **more},
         )

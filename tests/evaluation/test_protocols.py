@@ -23,10 +23,8 @@ N = 240
 
 
 @pytest.fixture(scope="module")
-def splits():
-    from conftest import bars  # of this folder
-
-    return {"train": bars(300, seed=0), "validation": bars(60, seed=1), "test": bars(N, seed=2)}
+def splits(make_bars):
+    return {"train": make_bars(300, seed=0), "validation": make_bars(60, seed=1), "test": make_bars(N, seed=2)}
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Judging a model: functions of clips, codes and frames. scikit-learn (extra `eval`) is imported only by probes and trees."""
 
 from rwae_kit.evaluation.codes import Codes, encode_clips
+from rwae_kit.evaluation.compare import Comparison, Line, compare
+from rwae_kit.evaluation.comparison_tables import comparison_tables, footnotes
 from rwae_kit.evaluation.evaluate import Evaluation, Scores, evaluate
 from rwae_kit.evaluation.foreign import ForeignCodes, read_codes, score_codes
 from rwae_kit.evaluation.metrics import (
@@ -27,6 +29,7 @@ from rwae_kit.evaluation.metrics import (
     trivial_codes,
 )
 from rwae_kit.evaluation.probes import ProbeScore, probe_accuracy, probe_codes
+from rwae_kit.evaluation.published import Published, broken_identity, published
 from rwae_kit.evaluation.reconstruction import ReconstructionScore, mean_clip, reconstruction_score
 from rwae_kit.evaluation.result_tables import result_table
 from rwae_kit.evaluation.results import Result, Score
@@ -38,13 +41,16 @@ __all__ = [
     "NOTES",
     "Accuracies",
     "Codes",
+    "Comparison",
     "Dci",
     "Evaluation",
     "FactorMap",
     "ForeignCodes",
     "InceptionScores",
     "Intervention",
+    "Line",
     "ProbeScore",
+    "Published",
     "ReconstructionScore",
     "Result",
     "Score",
@@ -53,6 +59,9 @@ __all__ = [
     "accuracies",
     "benchmark_intervention",
     "bootstrap",
+    "broken_identity",
+    "compare",
+    "comparison_tables",
     "consistency",
     "dci",
     "derangement",
@@ -61,6 +70,7 @@ __all__ = [
     "equal_error_score",
     "evaluate",
     "factor_map",
+    "footnotes",
     "frame_consistency",
     "frechet_distance",
     "identity_error",
@@ -70,6 +80,7 @@ __all__ = [
     "mean_clip",
     "probe_accuracy",
     "probe_codes",
+    "published",
     "read_codes",
     "reconstruction_score",
     "result_table",

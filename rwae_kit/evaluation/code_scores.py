@@ -10,7 +10,7 @@ import numpy as np
 from rwae_kit.data import Factor
 from rwae_kit.evaluation.codes import Codes
 from rwae_kit.evaluation.metrics import bootstrap, dci, equal_error_rate, equal_error_score, latent_vectors, trivial_codes
-from rwae_kit.evaluation.probes import CODES, PROBES, is_leak, probe_readings, read_code
+from rwae_kit.evaluation.probes import CODES, PROBES, probe_readings, read_code
 from rwae_kit.evaluation.results import Score
 
 Rows = dict[str, dict[str, Score]]
@@ -37,8 +37,10 @@ def rows_of(
 def probe_scores(train: Codes, test: Codes, factors: Mapping[str, Factor], draws: int, seed: int) -> dict[str, Score]:
     """Accuracies "FACTOR from CODE, PROBE", each factor's "chance of FACTOR", and "leak of FACTOR".
 
-    Chance is the share of the most frequent class. The leak is the best probe's accuracy over chance on the code where the factor
-    has no business, and its interval that probe's. A factor none of whose held-out classes was seen in training is left out.
+    Chance is the share of the most frequent class. The leak is the best probe's accuracy over chance on any code where the factor
+    has no business, and its interval that probe's: of a static factor on the dynamic codes, averaged over time or not, for a code
+    whose mean says nothing may tell the speaker by its course. A factor none of whose held-out classes was seen in training is left
+    out.
     """
     train, found = some_codes(train, TRAIN_CLIPS["probe"], seed), {}
     for name, factor in factors.items():
@@ -53,7 +55,7 @@ def probe_scores(train: Codes, test: Codes, factors: Mapping[str, Factor], draws
                 read = probe_readings(probe, read_code(train, code), train.factors[name], read_code(test, code), seed)
                 score = _mean(read == labels, draws, seed)
                 found[f"{name} from {code}, {probe}"] = score
-                if is_leak(factor.kind, code):
+                if (factor.kind == "static") != (code == "static"):
                     leaks.append(score)
         found[f"leak of {name}"] = _over(max(leaks, key=lambda score: score.value), chance)
     return found

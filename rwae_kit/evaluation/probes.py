@@ -42,12 +42,7 @@ class ProbeScore:
     @property
     def leak(self) -> bool:
         """Whether the factor has no business in this code: static ones in the dynamic mean, dynamic ones in the static code."""
-        return is_leak(self.kind, self.code)
-
-
-def is_leak(kind: str, code: str) -> bool:
-    """Whether a factor of this kind has no business in this code."""
-    return (kind, code) in {("static", "dynamic mean"), ("dynamic", "static")}
+        return (self.kind, self.code) in {("static", "dynamic mean"), ("dynamic", "static")}
 
 
 def probe_accuracy(

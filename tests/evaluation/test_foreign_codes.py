@@ -65,6 +65,15 @@ def test_codes_of_another_program_are_scored_beside_trivial_ones(arrays, save):
     assert Result.from_dict(json.loads(json.dumps(eer.to_dict()))) == eer
 
 
+def test_a_leak_that_only_the_course_of_the_dynamic_code_tells_is_found(arrays, save):
+    course = np.where(arrays["factor.speaker"][:, None] < 2, [1, 0, -1], [-1, 0, 1])  # its mean is 0 for everybody
+    dynamic = np.concatenate([arrays["dynamic"][..., :3], course[..., None]], axis=2)
+    probe, *_ = score_codes(save({**arrays, "dynamic": dynamic}), draws=10)
+    own = probe.rows["model"]
+    assert own["speaker from dynamic mean, mlp"].value < 0.45
+    assert own["leak of speaker"].value > 0.15
+
+
 def test_the_hash_is_that_of_the_clips_and_not_of_the_codes(arrays, save):
     one = read_codes(save(arrays)).hash
     assert read_codes(save({**arrays, "static": arrays["static"] + 1})).hash == one
@@ -155,10 +164,9 @@ def test_labels_that_share_no_class_between_the_splits_leave_nothing_to_probe(ar
 def test_a_table_has_a_row_for_each_score_and_a_column_for_each_model(arrays, save):
     _, eer, _ = score_codes(save(arrays), draws=50)
     table = result_table(eer)
-    assert table.headers == ["", "model", *BASELINES]
+    assert table.headers == ["", "model", "95 %", *BASELINES]
     assert [row[0] for row in table.rows] == ["static EER of speaker", "dynamic EER of speaker"]
-    assert table.rows[0][1] == "0.0 % (0.0 to 0.0)"
-    assert table.rows[1][2] == "50.0 %"
+    assert table.rows[0][1:4] == ["0.0 %", "0.0 to 0.0", "50.0 %"]
 
 
 def test_rwk_eval_codes_prints_tables_writes_results_and_exits_with_2_on_bad_input(arrays, save, tmp_path):

@@ -41,6 +41,9 @@ def train(
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="of the weights and the order of the clips")] = 0,
     max_minutes: Annotated[float | None, typer.Option(metavar="M", help="be done after this time")] = None,
     epochs: Annotated[int, typer.Option(metavar="N", min=1, help="times through the training clips, at most")] = 20,
+    factor: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="read this factor only (may be repeated); all, if none is named")
+    ] = None,
     width: Annotated[int, typer.Option(metavar="N", min=1, help="channels of the first convolution")] = 64,
     device: Device = "auto",
     out: Annotated[
@@ -64,7 +67,7 @@ def train(
     check_free(folder)
     training = JudgeTraining(seed=seed, epochs=epochs, max_minutes=max_minutes, sizes=JudgeSizes(width=width))
     clips = {split: dataset.clips(split) for split in SPLITS}
-    judge = train_judge(clips, training, options=options, device=place, say=note)
+    judge = train_judge(clips, training, factors=factor or (), options=options, device=place, say=note)
     save_judge(judge, folder)
     if json:
         emit({"folder": str(folder), **judge.card.to_dict()})

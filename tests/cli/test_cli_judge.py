@@ -79,6 +79,13 @@ def test_a_wrong_word_is_told(rwk: Rwk, words: list[str], message: str, tmp_path
     assert found.err.startswith(f"error: {message}")
 
 
+def test_a_judge_reads_the_factors_that_it_was_asked_for(rwk: Rwk, tmp_path: Path) -> None:
+    words = [*WORDS, "--factor", "colour", "--factor", "motion", "--json", "--out", tmp_path / "two"]
+    card = json.loads(rwk(*words).out)
+    assert set(card["factors"]) == set(card["scores"]) == {"colour", "motion"}
+    assert card["left_out"]["shape"] == "not asked for"
+
+
 def test_a_damaged_judge_ends_with_status_2(rwk: Rwk, judge: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(judge, tmp_path / "judge"))
     (folder / "judge.json").write_text("{")

@@ -232,6 +232,11 @@ def test_factors_that_cannot_be_learned_are_left_out_with_a_reason():
         "one": "training shows one class only",
         "partly": "not labelled in every split",
     }
+    assert teachable(splits, ["good"]) == (["good"], dict.fromkeys(("held_out", "many", "one", "partly"), "not asked for"))
+    with pytest.raises(DataError, match="factor 'many' cannot be judged: 501 classes, more than 500"):
+        teachable(splits, ["good", "many"])
+    with pytest.raises(DataError, match=r"factor 'goood' cannot be judged: Did you mean 'good'\?"):
+        teachable(splits, ["goood"])
     bare = {name: evolve(one, factors={}) for name, one in splits.items()}
     with pytest.raises(DataError, match="made: there is nothing to judge: good: not labelled"):
         teachable(bare)

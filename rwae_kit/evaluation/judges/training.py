@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from rwae_kit import __version__
 from rwae_kit.data import Clips
-from rwae_kit.errors import DataError, TrainingError
+from rwae_kit.errors import DataError, TrainingError, did_you_mean
 from rwae_kit.evaluation.codes import batches
 from rwae_kit.evaluation.judges.judge import FactorScore, JudgeCard, TrainedJudge
 from rwae_kit.evaluation.judges.network import JudgeNet, JudgeSizes
@@ -50,6 +50,7 @@ def train_judge(
     splits: Mapping[str, Clips],
     training: JudgeTraining | None = None,
     *,
+    factors: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
     device: torch.device | str = "cpu",
     say: Callable[[str], None] = lambda text: None,
@@ -61,6 +62,7 @@ def train_judge(
 
     Arguments:
         splits: "train", "validation" and "test" of one data set.
+        factors: those to read; none for all that can be learned. Fewer are learned in less time.
         options: those of the data set, for the card.
         say: is told of every epoch in a line.
 
@@ -74,7 +76,7 @@ def train_judge(
     info = splits["train"].info
     if not info.hash:
         raise DataError(f"{info.name}: the data declare no hash, so nobody could tell whether a judge belongs to them")
-    names, left_out = teachable(splits)
+    names, left_out = teachable(splits, factors)
     clips = {name: splits[name].to(device) for name in SPLITS}
     with torch.random.fork_rng():
         torch.manual_seed(training.seed)
@@ -100,16 +102,18 @@ def train_judge(
     return TrainedJudge(net, evolve(card, scores=scores))
 
 
-def teachable(splits: Mapping[str, Clips]) -> tuple[list[str], dict[str, str]]:
+def teachable(splits: Mapping[str, Clips], wanted: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
     """The factors that a judge can learn, and of the others why not.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, or one that is wanted cannot be learned.
     """
     train, test = splits["train"], splits["test"]
     names, left_out = [], {}
     for name, factor in train.info.factors.items():
-        if not all(name in splits[split].factors for split in SPLITS):
+        if wanted and name not in wanted:
+            left_out[name] = "not asked for"
+        elif not all(name in splits[split].factors for split in SPLITS):
             left_out[name] = "not labelled in every split"
         elif len(factor.classes) > MOST_CLASSES:
             left_out[name] = f"{len(factor.classes)} classes, more than {MOST_CLASSES}"
@@ -119,6 +123,10 @@ def teachable(splits: Mapping[str, Clips]) -> tuple[list[str], dict[str, str]]:
             left_out[name] = "training shows none of the classes of the test clips"
         else:
             names.append(name)
+    for name in wanted:
+        if name not in names:
+            why = left_out.get(name, did_you_mean(name, train.info.factors))
+            raise DataError(f"{train.info.name}: factor {name!r} cannot be judged: {why}")
     if not names:
         why = "; ".join(f"{name}: {reason}" for name, reason in left_out.items()) or "the clips have no labels"
         raise DataError(f"{train.info.name}: there is nothing to judge: {why}")

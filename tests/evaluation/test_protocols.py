@@ -205,6 +205,18 @@ def test_without_a_judge_or_a_common_factor_the_error_says_what_to_do(subject):
         run_protocol("msd", unlabelled)
 
 
+def test_a_judge_that_reads_static_factors_alone_is_asked_for_them_alone(subject):
+    class Half(type(subject.judge)):
+        def predict(self, x):
+            return {"brightness": super().predict(x)["brightness"]}
+
+    half = evolve(subject, judge=Half())
+    rows = cdsvae2021.run(half, cdsvae2021.Settings()).rows
+    assert set(rows["model"]) == {"fix-dynamic: unchanged", "fix-static: brightness accuracy"}
+    assert set(rwae2021.run(half, rwae2021.Settings()).rows["oracle"]) == {"brightness error"}
+    assert set(run_protocol("swap", half).rows["model"]) == {"brightness", "all factors"}
+
+
 @pytest.fixture(scope="module")
 def trained(splits):
     return bar_judge(splits)

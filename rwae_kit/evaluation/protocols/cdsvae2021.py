@@ -14,7 +14,7 @@ from rwae_kit.data import Clips
 from rwae_kit.errors import DataError, did_you_mean
 from rwae_kit.evaluation.metrics import bootstrap, frechet_distance, inception_intervals
 from rwae_kit.evaluation.protocols.generation import fix_dynamic, fix_static
-from rwae_kit.evaluation.protocols.readings import Ints, Mode, Readings, judged_rows
+from rwae_kit.evaluation.protocols.readings import Ints, Mode, Readings, judged_rows, known
 from rwae_kit.evaluation.protocols.subject import Protocol, Subject, judge_name
 from rwae_kit.evaluation.results import Result, Score
 
@@ -55,8 +55,8 @@ def run(subject: Subject, settings: Settings) -> Result:
     Source: C-DSVAE (Bai et al. 2021), section 5, and its published code. That code drops the last batch; ours scores all clips
     unless told. "unchanged" and the distance are ours.
     """
-    judge, classes = subject.asked("cdsvae2021")
     clips = chosen(subject.test, settings)
+    about = known(subject, "cdsvae2021", clips)
     t = clips.info.length
     modes = (
         Mode(
@@ -73,7 +73,7 @@ def run(subject: Subject, settings: Settings) -> Result:
     rows: dict[str, dict[str, Score]] = {}
     accuracy: dict[str, float] = {}
     for mode in modes:
-        readings, expected = judged_rows(subject, judge, classes, clips, mode)
+        readings, expected = judged_rows(subject, about, clips, mode)
         real = readings["real"]
         accuracy |= {name: float((real.read(name) == labels).mean()) for name, labels in expected.items()}
         for row, reading in readings.items():
@@ -85,7 +85,7 @@ def run(subject: Subject, settings: Settings) -> Result:
         rows,
         clips=len(clips),
         draws=subject.draws,
-        judge=judge_name(judge),
+        judge=judge_name(about.judge),
         judge_accuracy=accuracy,
     )
 

@@ -62,9 +62,35 @@ class Mode:
     """"static" and "dynamic", where that kind is kept, to "own" or "partner"."""
 
 
-def judged_rows(
-    subject: Subject, judge: Judge, classes: Mapping[str, int], clips: Clips, mode: Mode
-) -> tuple[dict[str, Readings], dict[str, Ints]]:
+@frozen(kw_only=True, eq=False)
+class Known:
+    """What the rows of all modes have in common: the judge, the factors that it is asked for, and what it reads once for all."""
+
+    judge: Judge
+    classes: Mapping[str, int]
+    real: Readings
+    reconstruction: Readings
+    constant: Readings
+    """Of the mean clip of the training split, one reading."""
+
+
+def known(subject: Subject, protocol: str, clips: Clips) -> Known:
+    """Ask the judge for real clips, their reconstructions and the mean clip.
+
+    Raises:
+        DataError: there is no judge, or nothing that it could be asked.
+    """
+    judge, classes = subject.asked(protocol)
+    return Known(
+        judge=judge,
+        classes=classes,
+        real=read_real(judge, classes, clips, subject.batch_size),
+        reconstruction=read_clips(judge, classes, _reconstructed(subject, clips)),
+        constant=read_constant(subject, judge, classes),
+    )
+
+
+def judged_rows(subject: Subject, about: Known, clips: Clips, mode: Mode) -> tuple[dict[str, Readings], dict[str, Ints]]:
     """The readings of every row, and the label that each factor should have where the mode keeps it, `[n, draws]`.
 
     "real" are the clips themselves. "oracle" are real clips again, for each the one whose labels agree best with what the clip
@@ -76,26 +102,25 @@ def judged_rows(
     rows: dict[str, Readings] = {}
     for row, model in subject.models().items():
         made = (_made(subject, model, clips, mode, draw, partners[draw]) for draw in draws)
-        rows[row] = stacked(read_clips(judge, classes, pieces) for pieces in made)
-    rows["reconstruction"] = read_clips(judge, classes, _reconstructed(subject, clips))
+        rows[row] = stacked(read_clips(about.judge, about.classes, pieces) for pieces in made)
+    rows["reconstruction"] = about.reconstruction
     own = np.repeat(np.arange(n)[:, None], subject.draws, 1)
     partner = np.stack([one.numpy() for one in partners], 1)
     whose = {"own": own, "partner": partner}
-    labels = {name: clips.factors[name].cpu().numpy() for name in classes}
-    expected = {
-        name: labels[name][whose[kept]] for name in classes if (kept := mode.keeps.get(clips.info.factors[name].kind)) is not None
-    }
-    real = read_real(judge, classes, clips, subject.batch_size)
+    labels = {name: clips.factors[name].cpu().numpy() for name in about.classes}
+    kinds = {name: clips.info.factors[name].kind for name in about.classes}
+    expected = {name: labels[name][whose[mode.keeps[kind]]] for name, kind in kinds.items() if kind in mode.keeps}
+    real = about.real
     rows["real"] = evolve(real.at(own), features=real.features)
-    rows["oracle"] = real.at(oracle_places(labels, expected, subject.seed))
+    if expected:
+        rows["oracle"] = real.at(oracle_places(labels, expected, subject.seed))
     if "partner" in mode.keeps.values():
         rows["copy of the static clip"], rows["copy of the dynamic clip"] = real.at(own), real.at(partner)
     else:
         rows["copy"] = real.at(own)
     others = [derangement(n, subject.seed + 1000 + draw).numpy() for draw in draws]
     rows["noise"] = real.at(np.stack(others, 1))
-    constant = read_constant(subject, judge, classes)
-    rows["constant"] = constant.at(np.zeros_like(own))
+    rows["constant"] = about.constant.at(np.zeros_like(own))
     return rows, expected
 
 

@@ -10,7 +10,7 @@ from attrs.validators import ge
 
 from rwae_kit.evaluation.metrics import bootstrap
 from rwae_kit.evaluation.protocols.generation import fix_dynamic, fix_static
-from rwae_kit.evaluation.protocols.readings import Ints, Mode, Readings, judged_rows
+from rwae_kit.evaluation.protocols.readings import Ints, Mode, Readings, judged_rows, known
 from rwae_kit.evaluation.protocols.subject import Protocol, Subject, judge_name
 from rwae_kit.evaluation.results import Result, Score
 
@@ -40,8 +40,8 @@ def run(subject: Subject, settings: Settings) -> Result:
     Source: R-WAE (Han et al. 2021), section 5: Sprites, all 296 x 9 test clips, errors of each attribute (hair, at 99.94 %, is not
     in its table); SM-MNIST, one digit, 10,000 test clips of 10 frames. Its judges were not published.
     """
-    judge, classes = subject.asked("rwae2021")
     clips = subject.test
+    about = known(subject, "rwae2021", clips)
     t = settings.length or LENGTHS.get(clips.info.name, clips.info.length)
     modes = (
         Mode(name="static", make=lambda model, own, other, seed: fix_static(model, own, seed, t), keeps={"static": "own"}),
@@ -50,7 +50,7 @@ def run(subject: Subject, settings: Settings) -> Result:
     rows: dict[str, dict[str, Score]] = {}
     accuracy: dict[str, float] = {}
     for mode in modes:
-        readings, expected = judged_rows(subject, judge, classes, clips, mode)
+        readings, expected = judged_rows(subject, about, clips, mode)
         if not expected:
             continue
         accuracy |= {name: float((readings["real"].read(name) == labels).mean()) for name, labels in expected.items()}
@@ -61,7 +61,7 @@ def run(subject: Subject, settings: Settings) -> Result:
         Settings(length=t, left_out=settings.left_out),
         rows,
         draws=subject.draws,
-        judge=judge_name(judge),
+        judge=judge_name(about.judge),
         judge_accuracy=accuracy,
     )
 

@@ -20,7 +20,7 @@ from rwae_kit.evaluation.judges import (
     save_judge,
     train_judge,
 )
-from rwae_kit.evaluation.judges.training import MOST_CLASSES, _factor, calibration_error, measure, settle, teachable
+from rwae_kit.evaluation.judges.training import MOST_CLASSES, _factor, _step, calibration_error, measure, settle, teachable
 from rwae_kit.registry import Registry
 
 SMALL = JudgeSizes(width=4, features=8, hidden=8)
@@ -105,6 +105,10 @@ def test_the_weights_that_are_kept_are_those_of_the_best_validation(splits):
     assert judge.card.training["validation_loss"] == pytest.approx(min(losses), abs=1e-3)
     again = measure(judge.net, splits["validation"])
     assert sum(one.loss for one in again.values()) == pytest.approx(judge.card.training["validation_loss"], rel=1e-6)
+    saved = {name: value.clone() for name, value in judge.net.state_dict().items()}
+    settle(judge.net, splits["train"], evolve(QUICK, epochs=40))
+    for name, value in judge.net.state_dict().items():
+        torch.testing.assert_close(value, saved[name])
 
 
 def test_statistics_are_means_over_training_batches_with_the_weights_as_they_are(splits):
@@ -143,6 +147,21 @@ def test_the_loss_is_the_cross_entropy_of_one_softmax(splits):
         chosen = scores.exp()[torch.arange(len(labels)), labels] / scores.exp().sum(1)
         assert found.loss == pytest.approx(float(-chosen.log().mean()), abs=1e-9)
         assert found.accuracy == float((scores.argmax(1) == labels).double().mean())
+
+
+def test_a_step_goes_down_the_cross_entropies_of_all_factors(splits, tolerance):
+    torch.manual_seed(0)
+    net = JudgeNet(SMALL, (1, 2, 8), {"direction": 2, "brightness": 3}).double().train()
+    clips = evolve(splits["train"], frames=splits["train"].frames.double())
+    loss = torch.zeros(())
+    for name, logits in net(clips.frames).logits.items():
+        chosen = logits.exp()[torch.arange(64), clips.factors[name]] / logits.exp().sum(1)
+        loss = loss - chosen.log().mean()
+    gradients = torch.autograd.grad(loss, list(net.parameters()))
+    before = [value.detach().clone() for value in net.parameters()]
+    _step(net, torch.optim.SGD(net.parameters(), lr=1.0), clips, torch.arange(64))
+    for value, old, gradient in zip(net.parameters(), before, gradients, strict=True):
+        torch.testing.assert_close(value.detach(), old - gradient, **tolerance[torch.float64])
 
 
 def test_calibration_has_its_closed_forms():

@@ -94,7 +94,7 @@ def judged_rows(subject: Subject, about: Known, clips: Clips, mode: Mode) -> tup
     """The readings of every row, and the label that each factor should have where the mode keeps it, `[n, draws]`.
 
     "real" are the clips themselves. "oracle" are real clips again, for each the one whose labels agree best with what the clip
-    should show, and never itself: the best that can be hoped for. "copy" hands the clip back (of a pair: "copy of the static clip",
+    should show: the best that can be hoped for. "copy" hands the clip back (of a pair: "copy of the static clip",
     "copy of the dynamic clip"), "noise" another clip at random, "constant" the mean clip of the training split.
     """
     n, draws = len(clips), range(subject.draws)
@@ -125,9 +125,9 @@ def judged_rows(subject: Subject, about: Known, clips: Clips, mode: Mode) -> tup
 
 
 def oracle_places(labels: Mapping[str, Ints], expected: Mapping[str, Ints], seed: int) -> Ints:
-    """For each clip, and each draw of what it should show, another clip whose labels agree in most factors: `[n, draws]`.
+    """For each clip, and each draw of what it should show, the clip whose labels agree in most factors: `[n, draws]`.
 
-    Of several that agree equally well one at random.
+    Of several that agree equally well one at random, and itself only where no other does.
     """
     (n, draws), generator = next(iter(expected.values())).shape, np.random.default_rng(seed)
     found = np.empty((n, draws), np.int64)
@@ -135,9 +135,9 @@ def oracle_places(labels: Mapping[str, Ints], expected: Mapping[str, Ints], seed
         for start in range(0, n, _CHUNK):
             rows = np.arange(start, min(start + _CHUNK, n))
             agree = generator.random((len(rows), n), dtype=np.float32) * 0.5
+            agree[np.arange(len(rows)), rows] = -0.1
             for name, wanted in expected.items():
                 agree += wanted[rows, draw][:, None] == labels[name][None]
-            agree[np.arange(len(rows)), rows] = -1
             found[rows, draw] = agree.argmax(1)
     return found
 

@@ -1,7 +1,7 @@
 """How fast is MMD^2 with its gradients, and how much memory does it take, against what one would write by hand?
 
     rwk doctor --build
-    python benchmarks/mmd.py [--pairs 7] [--large]   # ratios, into results/mmd-cpu.csv
+    python benchmarks/mmd.py [--pairs 7] [--large]   # ratios, into results/mmd-cpu.csv; beside KeOps where it is installed
     pytest benchmarks/mmd.py                         # absolute times of this machine, by pytest-benchmark
 
 One thread, processor time, interleaved pairs. `pages` says whether glibc returned freed memory, as it does by default and eager
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -25,11 +26,15 @@ from rwae_kit.kernels.mmd.bench import KERNEL, parse
 
 RESULTS = Path(__file__).parent / "results" / "mmd-cpu.csv"
 TRAINING = ("1x60x1", "8x60x12", "15x128x32")
+KEOPS = ("keops",) * (importlib.util.find_spec("pykeops") is not None)
 RUNS = (
-    (TRAINING, ("gemm", "cdist", "compile")),
-    (("1x2048x64",), ("gemm", "compile", "chunked")),
+    (TRAINING, ("gemm", "cdist", "compile", *KEOPS)),
+    (("1x2048x64",), ("gemm", "compile", "chunked", *KEOPS)),
 )
-LARGE = ((("1x8192x64", "1x20000x79"), ("chunked",)),)
+LARGE = (
+    (("1x8192x64",), ("gemm", "compile", "chunked")),
+    (("1x20000x79",), ("chunked",)),
+)
 
 
 @pytest.mark.parametrize("path", available_paths())

@@ -277,6 +277,10 @@ def compare_losses(folder: Path, device: torch.device, batch: int) -> None:
             other = plain(recipe, ours, folder)
             assert other is not None
             print(f"{recipe}, {name}: largest relative difference over 20 steps {largest_difference(ours, other):.1e}", flush=True)
+    ours = Ours("cdsvae-official", MODES["float32"], batch, device)
+    first, second = (PlainCdsvae(ours, folder) for _ in range(2))
+    second.model.to(memory_format=torch.channels_last)
+    print(f"the plain cdsvae-official and itself in channels last: {largest_difference(first, second):.1e}", flush=True)
 
 
 def main() -> None:

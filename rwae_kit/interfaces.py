@@ -256,6 +256,9 @@ class JudgedDataset(SequenceDataset, ABC):
 class StoredDataset(SequenceDataset, ABC):
     """A data set that is built once from raw files into a hashed store (`rwk data build NAME --source DIR`)."""
 
+    needs_no_build: ClassVar[bool] = False
+    """True: it has clips without a store too."""
+
     @classmethod
     @abstractmethod
     def build(cls, config: Any, source: Path, target: Path) -> None:

@@ -85,14 +85,17 @@ class SequenceAutoencoder(nn.Module):
         return pre
 
     @torch.no_grad()
-    def encode(self, x: Tensor) -> SequencePosterior:
+    def encode(self, x: Tensor, mask: Tensor | None = None) -> SequencePosterior:
         """Posterior of clips `[b, t, *frame]`; every sample is the mean.
 
+        Arguments:
+            mask: `[b, t]`, 1 where a frame is real and 0 where it is padding, behind the real ones; None if every frame is real.
+
         Raises:
-            DataError: another frame shape, values outside the data's range, or values that are not finite.
+            DataError: another frame shape, values outside the data's range or not finite, or a mask that does not fit.
         """
         with _Evaluating(self):
-            batch = self._batch(x)
+            batch = self._batch(x, mask)
             return self._posterior(batch, self.encoder.features(batch))
 
     @torch.no_grad()
@@ -107,17 +110,27 @@ class SequenceAutoencoder(nn.Module):
             frames: Tensor = self.reconstruction.mean(self.decoder(static, dynamic, action))
             return frames
 
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """Encode and decode clips `[b, t, *frame]`."""
-        return self._decoded(self.encode(x))
+    def reconstruct(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Encode and decode clips `[b, t, *frame]`; what comes back for padding (mask 0) means nothing."""
+        return self._decoded(self.encode(x, mask))
 
-    def swap(self, static_from: Tensor, dynamic_from: Tensor) -> Tensor:
-        """Clips with the static latent of one input and the dynamic (and action) latent of the other, `[b, t, *frame]` both."""
+    def swap(
+        self,
+        static_from: Tensor,
+        dynamic_from: Tensor,
+        *,
+        static_mask: Tensor | None = None,
+        dynamic_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Clips with the static latent of one input and the dynamic (and action) latent of the other, `[b, t, *frame]` both.
+
+        Their masks are those of `encode`; the result is as long as the input that moves.
+        """
         if len(static_from) != len(dynamic_from):
             raise RwaeError(
                 f"swap: {len(static_from)} clips to take the static latent from, {len(dynamic_from)} for the dynamic one"
             )
-        static, moving = self.encode(static_from), self.encode(dynamic_from)
+        static, moving = self.encode(static_from, static_mask), self.encode(dynamic_from, dynamic_mask)
         return self._decoded(SequencePosterior(static=static.static, dynamic=moving.dynamic, action=moving.action))
 
     @torch.no_grad()
@@ -181,7 +194,7 @@ class SequenceAutoencoder(nn.Module):
         place = torch.searchsorted(self.action_prior().exp().cumsum(0)[:-1], levels, right=True)
         return torch.eye(self.spec.action, device=self.device)[place]
 
-    def _batch(self, x: Tensor) -> Batch:
+    def _batch(self, x: Tensor, mask: Tensor | None) -> Batch:
         expected = ("b", "t", *self.spec.frame)
         if x.ndim != len(expected) or tuple(x.shape[2:]) != self.spec.frame:
             raise DataError(f"encode: clips are {tuple(x.shape)}; this model reads {expected}")
@@ -194,7 +207,11 @@ class SequenceAutoencoder(nn.Module):
             raise DataError(
                 f"encode: values are in [{least:g}, {most:g}]; this model was trained on {self.info.name}, in [{low:g}, {high:g}]"
             )
-        return Batch(x=x.to(self.device), index=torch.arange(len(x), device=self.device), dataset_size=len(x))
+        if mask is not None:
+            if mask.shape != x.shape[:2]:
+                raise DataError(f"encode: the mask is {tuple(mask.shape)}; of these clips it should be {tuple(x.shape[:2])}")
+            mask = mask.to(self.device, torch.get_default_dtype())
+        return Batch(x=x.to(self.device), index=torch.arange(len(x), device=self.device), mask=mask, dataset_size=len(x))
 
 
 class _Evaluating:

@@ -149,9 +149,9 @@ class Objective(nn.Module):
         """All terms at a step. `outer`: only those that move the decoder and the prior (alternating schedule, outer step)."""
         cost = model.reconstruction(model.pre_activations(encoded.posterior), encoded.batch).float().mean()
         parts, total = {"reconstruction": cost.detach()}, cost
-        posterior = encoded.posterior
-        for name, latent in (("static", posterior.static), ("dynamic", posterior.dynamic)):
-            parts[f"scale.{name}"] = latent.sample.detach().float().square().mean().sqrt()
+        posterior, mask = encoded.posterior, encoded.batch.mask
+        for name, latent, weight in (("static", posterior.static, None), ("dynamic", posterior.dynamic, mask)):
+            parts[f"scale.{name}"] = _root_mean_square(latent.sample.detach().float(), weight)
         views = self._encode_views(model, encoded) if self.terms and not outer else {}
         with torch.autocast(cost.device.type, enabled=False):
             for penalty in self.penalties:
@@ -228,6 +228,12 @@ def _placed(where: str, call: Callable[[], object]) -> None:
 def warmth(step: int, warmup_steps: int) -> float:
     """The share of its weight that a loss has at a step: `step / warmup_steps`, at most 1."""
     return min(1.0, step / warmup_steps) if warmup_steps else 1.0
+
+
+def _root_mean_square(x: Tensor, weight: Tensor | None) -> Tensor:
+    """Of `[..., d]` over everything, with a weight `[...]` for each vector."""
+    square = x.square().mean(-1)
+    return (square.mean() if weight is None else (square * weight).sum() / weight.sum().clamp(min=1)).sqrt()
 
 
 def _value(penalty: Penalty, model: SequenceAutoencoder, encoded: Encoded) -> Tensor:

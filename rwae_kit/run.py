@@ -23,7 +23,7 @@ from rwae_kit.model import SequenceAutoencoder
 from rwae_kit.recipe import Recipe, merge
 from rwae_kit.registry import Registry
 from rwae_kit.report import write_report
-from rwae_kit.run_folder import begin, next_folder
+from rwae_kit.run_folder import begin, next_folder, surroundings
 from rwae_kit.training.course import Course
 from rwae_kit.training.loop import Outcome, train_loop
 from rwae_kit.training.progress import Reporter, make_reporter
@@ -82,8 +82,10 @@ def train(
         reporter = reporter or make_reporter()
         if init is not None:  # before the folder is made: a wrong `init` leaves no half-begun run behind
             reporter.say(f"{init}: {checkpoint.load_weights(model, Path(init))}")
+        about = surroundings(target)
+        reporter.say(f"computing on {about['device']}, {about['threads']} threads; MMD by path {about['mmd']}")
         if distributed.is_main():
-            begin(folder, plan, target, resume=resume)
+            begin(folder, plan, about, resume=resume)
         outcome = train_loop(
             model.to(target),
             objective,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,8 @@ def next_folder(recipe: Recipe) -> Path:
     return next(path for k in range(1, sys.maxsize) if not (path := Path("runs") / f"{recipe.data.name}-{k}").exists())
 
 
-def begin(folder: Path, plan: Recipe, device: torch.device, *, resume: bool) -> None:
-    """Write the resolved recipe and the surroundings, before training begins.
+def begin(folder: Path, plan: Recipe, about: Mapping[str, Any], *, resume: bool) -> None:
+    """Write the resolved recipe and the `surroundings`, before training begins.
 
     Raises:
         CheckpointError: a run is there already, there is none to resume, or the folder cannot be written.
@@ -50,7 +51,7 @@ def begin(folder: Path, plan: Recipe, device: torch.device, *, resume: bool) -> 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         checkpoint.replace_file(folder / "recipe.toml", plan.to_toml().encode())
-        checkpoint.replace_file(folder / "environment.json", json.dumps(surroundings(device), indent=1).encode())
+        checkpoint.replace_file(folder / "environment.json", json.dumps(about, indent=1).encode())
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be written: {error.strerror or error}") from error
 

@@ -56,7 +56,19 @@ FORBIDDEN_PACKAGES = {
     "pickle", "cPickle", "dill", "cloudpickle", "joblib", "torchvision", "torchaudio", "torchmetrics", "torchcodec", "torchdata",
     "lightning", "pytorch_lightning", "accelerate", "librosa", "imageio_ffmpeg", "yaml",
 }  # fmt: skip
-EXTRAS = {"sklearn", "matplotlib", "av", "soundfile", "h5py", "optuna", "tensorboard", "wandb", "huggingface_hub", "triton"}
+EXTRAS = {
+    "sklearn",
+    "matplotlib",
+    "av",
+    "soundfile",
+    "h5py",
+    "optuna",
+    "tensorboard",
+    "wandb",
+    "huggingface_hub",
+    "triton",
+    "pykeops",
+}
 """Packages that a plain install lacks: imported inside the function that needs them."""
 
 FORBIDDEN_WORDS = {"content", "motion", "f", "zc", "zm", "logvar", "logsigma", "disc", "netD", "cfg", "opt", "args"}

@@ -11,6 +11,7 @@ import torch
 
 import rwae_kit
 from rwae_kit import CheckpointError, DataError, RecipeError, Registry, RwaeError
+from rwae_kit.kernels.mmd import available_paths, choose_path
 from rwae_kit.run import choose_device, compose, train
 from rwae_kit.run_folder import next_folder, saved_recipe
 from rwae_kit.training.progress import Reporter
@@ -50,6 +51,14 @@ def test_a_tensor_trains_to_a_run_folder_whose_model_loads_and_samples(tiny: dic
     assert model.sample(2, 7).shape == (2, 7, 1, 16, 16)
     assert torch.equal(model.reconstruct(clips(3)), run.model.reconstruct(clips(3)))
     assert json.loads((run.folder / "environment.json").read_text())["rwae_kit"] == rwae_kit.__version__
+
+
+def test_where_and_by_which_path_of_mmd_it_computes_is_said_and_recorded(tiny: dict[str, Any], tmp_path: Path) -> None:
+    listening = Listening()
+    folder = train(tiny, clips(), out=tmp_path / "run", device="cpu", reporter=listening, report=False).folder
+    path = choose_path("cpu", "float32", available=available_paths())
+    assert any(text.startswith("computing on cpu") and text.endswith(f"MMD by path {path}") for text in listening.said)
+    assert json.loads((folder / "environment.json").read_text())["mmd"] == path
 
 
 def test_the_global_random_state_does_not_matter_and_is_left_alone(tiny: dict[str, Any], tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ class MovingMNIST(StoredDataset):
     digit leaves every wall that it touches.
     """
 
+    needs_no_build = True
+
     @frozen(kw_only=True)
     class Config:
         """Which clips to draw."""

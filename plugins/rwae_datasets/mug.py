@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rwae_kit import Clips, DataError, DataInfo, Factor, StoredDataset
-from rwae_kit.data import BUILDS, BadFiles, in_order, new_store, open_built, read_table, split_groups, windows
+from rwae_kit.data import BUILDS, BadFiles, in_order, new_store, open_built, read_table, split_groups, tracked, windows
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 LEFT_OUT = ("neutral", "mixed")
@@ -93,9 +93,9 @@ class MUG(StoredDataset):
         if not videos and not bad.found:
             raise DataError(f"mug: {source} has no images. They should be SUBJECT/EXPRESSION/TAKE/*.jpg below it")
         boxes = read_boxes(source / config.boxes) if config.boxes else {}
-        read = [(video, frames) for video in videos if (frames := _read(video, boxes, config, bad)) is not None]
+        read = [(video, frames) for video in tracked(videos, "reading") if (frames := _read(video, boxes, config, bad)) is not None]
         bad.settle(len(read))
-        write_videos(config, read, target)
+        write_videos(config, read, target, bad.left_out)
 
     def info(self) -> DataInfo:
         return open_built("mug", self.config).info
@@ -192,13 +192,15 @@ def read_face(path: Path, box: Sequence[int], pixels: int) -> Bytes:
     return np.asarray(face, dtype=np.uint8)
 
 
-def write_videos(config: Any, read: Sequence[tuple[Video, Bytes]], target: Path) -> None:
+def write_videos(config: Any, read: Sequence[tuple[Video, Bytes]], target: Path, left_out: Sequence[str] = ()) -> None:
     """Split the takes, cut them into clips and write the store.
 
     Raises:
         DataError: too few takes or subjects for three splits, or the store cannot be written.
     """
-    groups = [f"{v.subject}/{v.expression}/{v.take}" if config.split == "video" else v.subject for v, _ in read]
+    takes = [f"{v.subject}/{v.expression}/{v.take}" for v, _ in read]
+    by_video = config.split == "video"
+    groups = takes if by_video else [v.subject for v, _ in read]
     try:
         split = split_groups(groups, {"validation": config.validation, "test": config.test}, config.seed)
     except DataError as error:
@@ -218,9 +220,19 @@ def write_videos(config: Any, read: Sequence[tuple[Video, Bytes]], target: Path)
         licence="MUG: research only, by agreement with its authors",
         source="MUG facial expression database, Aifanti et al. 2010",
     )
-    with new_store(target, info=info, splits=sizes, dtype="uint8", scale=1 / 255, channels="last") as store:
-        for row, k in enumerate(order):
+    with new_store(
+        target,
+        info=info,
+        splits=sizes,
+        dtype="uint8",
+        scale=1 / 255,
+        channels="last",
+        recordings=takes,
+        split_by="" if by_video else "subject",
+        left_out=left_out,
+    ) as store:
+        for row, k in enumerate(tracked(order, "writing")):
             i, start = cut[k]
             video, frames = read[i]
             labels = {"subject": subjects.index(video.subject), "expression": EXPRESSIONS.index(video.expression)}
-            store.put(row, frames[None, start : start + config.length], labels)
+            store.put(row, frames[None, start : start + config.length], labels, recording=i)

@@ -1,4 +1,8 @@
-"""Sound files: NIST SPHERE and RIFF WAVE, uncompressed, one channel, 16 bits."""
+"""Sound files: NIST SPHERE and RIFF WAVE, uncompressed, one channel, 16 bits.
+
+Why not soundfile: libsndfile 1.2 reads both, but takes a file that is cut short, or one of mu-law, for a shorter or a longer
+recording without a word, and cannot read shortened SPHERE files either. A header that promises more than is there stops a build.
+"""
 
 from __future__ import annotations
 

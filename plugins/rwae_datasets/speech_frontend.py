@@ -11,6 +11,7 @@ from attrs import field, frozen
 from attrs.validators import and_, ge, gt, in_, le, lt
 from numpy.typing import NDArray
 
+from rwae_datasets.labelled_files import whole_or_long
 from rwae_datasets.sound_files import Floats, Sound
 from rwae_kit import DataError
 from rwae_kit.data import BUILDS
@@ -30,7 +31,11 @@ class SpeechOptions:
         metadata={"help": "log magnitudes of a spectrum, or log mel energies", **BUILDS},
     )
     mels: int = field(default=80, validator=and_(ge(2), le(256)), metadata={"help": "mel: how many", **BUILDS})
-    length: int = field(default=20, validator=and_(ge(2), le(1024)), metadata={"help": "frames in a clip, T", **BUILDS})
+    length: int = field(
+        default=20,
+        validator=whole_or_long,
+        metadata={"help": "frames in a clip, T; 0: whole recordings, padded to the longest and masked", **BUILDS},
+    )
     stride: int = field(
         default=0, validator=ge(0), metadata={"help": "frames from one clip to the next; 0: as many as a clip has", **BUILDS}
     )

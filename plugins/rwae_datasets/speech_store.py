@@ -5,24 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from attrs import field, frozen
-from numpy.typing import NDArray
 
+from rwae_datasets.labelled_files import Recording
 from rwae_datasets.sound_files import Floats, read_sound
 from rwae_datasets.speech_frontend import SpeechOptions, fit_normaliser, log_frames
 from rwae_kit import DataError, DataInfo, Factor
-from rwae_kit.data import BadFiles, in_order, new_store, windows
-
-
-@frozen(kw_only=True)
-class Recording:
-    """A file, the split it belongs to, and its labels by name."""
-
-    path: Path
-    split: str
-    utterance: str
-    labels: Mapping[str, str]
+from rwae_kit.data import BadFiles, in_order, new_store, padded, tracked, windows
 
 
 @frozen(kw_only=True, eq=False)
@@ -40,13 +29,16 @@ def write_speech(
     *,
     rate: int,
     kinds: Mapping[str, Factor],
+    split_by: str,
     licence: str,
     source: str,
 ) -> None:
     """Read the recordings, cut them into clips and write the store.
 
     Arguments:
-        kinds: the factors, with all their classes; "utterance" is added, one class for each recording that is used.
+        recordings: with their splits; the store keeps their names, and which of them a clip was cut from.
+        kinds: the factors, with all their classes.
+        split_by: the factor that no two splits share, if any.
 
     Raises:
         DataError: bad files, a split without clips, or the store cannot be written.
@@ -57,6 +49,7 @@ def write_speech(
     if not train:
         raise DataError(f"{name}: no recording is left to train on")
     normalise = fit_normaliser(train, rate, options)
+    length = options.length or max(len(one.frames) for one in read)
     cut = [(i, start) for i, one in enumerate(read) for start in _starts(len(one.frames), options)]
     try:
         order, sizes = in_order([read[i].recording.split for i, _ in cut])
@@ -65,26 +58,36 @@ def write_speech(
     info = DataInfo(
         name=name,
         frame=(train[0].shape[1],),
-        length=options.length,
-        factors={**kinds, "utterance": Factor(classes=tuple(one.recording.utterance for one in read), kind="static")},
+        length=length,
+        factors=kinds,
         fps=1 / options.hop,
         licence=licence,
         source=source,
         **normalise.in_info(),
     )
-    padded = options.tail == "pad"
-    with new_store(target, info=info, splits=sizes, dtype="float32", scale=1.0, masked=padded) as store:
-        for row, k in enumerate(order):
+    masked = options.length == 0 or options.tail == "pad"
+    with new_store(
+        target,
+        info=info,
+        splits=sizes,
+        dtype="float32",
+        scale=1.0,
+        masked=masked,
+        recordings=[one.recording.name for one in read],
+        split_by=split_by,
+        left_out=bad.left_out,
+    ) as store:
+        for row, k in enumerate(tracked(order, "writing")):
             i, start = cut[k]
             one = read[i]
-            clip, mask = _padded(normalise(one.frames[start : start + options.length]), options.length)
-            labels = {factor: kinds[factor].classes.index(value) for factor, value in one.recording.labels.items()}
-            store.put(row, clip[None], {**labels, "utterance": i}, mask[None] if padded else None)
+            clip, mask = padded(normalise(one.frames[start : start + length]), length)
+            labels = {name: factor.classes.index(one.recording.labels[name]) for name, factor in kinds.items()}
+            store.put(row, clip[None], labels, mask[None] if masked else None, i)
 
 
 def _read(recordings: Sequence[Recording], bad: BadFiles, options: SpeechOptions, rate: int) -> list[_Read]:
     read = []
-    for recording in recordings:
+    for recording in tracked(recordings, "reading"):
         try:
             sound = read_sound(recording.path)
             if sound.rate != rate:
@@ -102,12 +105,4 @@ def _read(recordings: Sequence[Recording], bad: BadFiles, options: SpeechOptions
 
 def _starts(frames: int, options: SpeechOptions) -> list[int]:
     """Where clips begin; the last one may reach beyond the end where that is padded."""
-    starts = windows(frames, options.length, options.stride)
-    following = starts[-1] + (options.stride or options.length) if starts else 0
-    covered = starts[-1] + options.length if starts else 0
-    return [*starts, following] if options.tail == "pad" and covered < frames and following < frames else starts
-
-
-def _padded(values: Floats, length: int) -> tuple[Floats, NDArray[np.float32]]:
-    mask = (np.arange(length) < len(values)).astype(np.float32)
-    return np.pad(values, ((0, length - len(values)), (0, 0)), mode="edge"), mask
+    return windows(frames, options.length, options.stride, options.tail == "pad") if options.length else [0]

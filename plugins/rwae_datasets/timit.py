@@ -9,8 +9,9 @@ from typing import Any, final
 
 from attrs import field, frozen
 
+from rwae_datasets.labelled_files import Recording
 from rwae_datasets.speech_frontend import SpeechOptions
-from rwae_datasets.speech_store import Recording, write_speech
+from rwae_datasets.speech_store import write_speech
 from rwae_kit import Clips, DataError, DataInfo, Factor, StoredDataset
 from rwae_kit.data import BUILDS, BadFiles, open_built
 
@@ -52,7 +53,7 @@ class TIMIT(StoredDataset):
 
     The sentences SA1 and SA2, which everybody reads, are left out. Trained is on the 462 speakers of the folder TRAIN; the usual 50
     speakers of TEST validate, and the core test set of 24 speakers with 8 sentences each tests, so no speaker is in two splits. The
-    other 94 speakers of TEST are left out, or trained on. The label "utterance" tells the recording a clip was cut from.
+    other 94 speakers of TEST are left out, or trained on.
 
     Source: R-WAE App. C, C-DSVAE Sec. 4; the front end of FHVAE (see `log_frames`); Garofolo et al. 1993 for the core test set, the
     50 speakers by their use in speech recognition. FHVAE's own script trains on the 94 too.
@@ -88,6 +89,7 @@ class TIMIT(StoredDataset):
                 "dialect": Factor(classes=DIALECTS, kind="static"),
                 "sex": Factor(classes=("female", "male"), kind="static"),
             },
+            split_by="speaker",
             licence="LDC93S1: Linguistic Data Consortium",
             source="TIMIT, Garofolo et al. 1993",
         )
@@ -116,7 +118,7 @@ def find_recordings(source: Path, bad: BadFiles, train_on_rest: bool) -> list[Re
             "dialect": DIALECTS[int(dialect) - 1],
             "sex": "female" if speaker[0] == "F" else "male",
         }
-        recording = Recording(path=path, split=split, utterance=f"{speaker}-{sentence}", labels=labels)
+        recording = Recording(path=path, split=split, name=f"{speaker}-{sentence}", labels=labels)
         found.setdefault((speaker, dialect, sentence), recording)
     dialects = Counter(speaker for speaker, _ in {(r.labels["speaker"], r.labels["dialect"]) for r in found.values()})
     for recording in found.values():

@@ -54,7 +54,7 @@ class CdsvaeEncoder(SequenceEncoder):
         self.size = spec.dynamic
 
     def features(self, batch: Batch) -> Tensor:
-        return frame_features(self.frames, batch.x)
+        return frame_features(self.frames, batch)
 
     def posterior(self, features: Tensor, batch: Batch) -> SequencePosterior:
         with full_precision(features):

@@ -49,7 +49,7 @@ class PooledEncoder(SequenceEncoder, ABC):
 
     @final
     def features(self, batch: Batch) -> Tensor:
-        return frame_features(self.frames, batch.x)
+        return frame_features(self.frames, batch)
 
     @final
     def posterior(self, features: Tensor, batch: Batch) -> SequencePosterior:
@@ -122,10 +122,14 @@ class BidirectionalEncoder(PooledEncoder):
         return self.draw(*self.head(run_lstm(self.recurrence, features, mask)[0]))
 
 
-def frame_features(frames: FrameEncoder, x: Tensor) -> Tensor:
-    """Every frame on its own: `[b, t, *frame] -> [b, t, h]`."""
-    features: Tensor = frames(x.flatten(0, 1))
-    return features.view(*x.shape[:2], -1)
+def frame_features(frames: FrameEncoder, batch: Batch) -> Tensor:
+    """Every frame on its own: `[b, t, *frame] -> [b, t, h]`. Padding is not looked at, nor normalised over: its features are 0."""
+    if batch.mask is None:
+        features: Tensor = frames(batch.x.flatten(0, 1))
+        return features.view(*batch.x.shape[:2], -1)
+    real = batch.mask.ne(0)
+    of_real: Tensor = frames(batch.x[real])
+    return of_real.new_zeros(*batch.x.shape[:2], of_real.shape[-1]).masked_scatter(real.unsqueeze(-1), of_real)
 
 
 class StaticNet(nn.Module):

@@ -26,7 +26,7 @@ def mmd(
     shape: Annotated[list[str] | None, typer.Option(metavar="GxNxD", help="problems x draws x size (may be repeated)")] = None,
     path: Annotated[list[str] | None, typer.Option(help="a path of mmd2 (may be repeated); without it all that can run")] = None,
     against: Annotated[
-        list[str] | None, typer.Option(help="gemm, compile, cdist, broadcast or chunked (may be repeated); without it gemm")
+        list[str] | None, typer.Option(help="gemm, compile, cdist, broadcast, chunked or keops (may be repeated); without it gemm")
     ] = None,
     pairs: Annotated[int, typer.Option(min=1, help="interleaved pairs of runs, of which the median counts")] = 7,
     keep_pages: Annotated[bool, typer.Option(help="let glibc keep freed memory: the baselines then pay no page faults")] = False,

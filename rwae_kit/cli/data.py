@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from rwae_kit.cli.data_look import Settings, export, inspect_data, validate
 from rwae_kit.cli.options import JsonFlag, PluginFiles, find_registry, read_setting, type_words
-from rwae_kit.cli.output import emit, note, say, show
+from rwae_kit.cli.output import emit, note, progress, say, show
 from rwae_kit.registry import Registry
 
 _SHOWN = 20
 """Classes of a factor, or other values, that are listed by name."""
 
-app = typer.Typer(help="Show and build data sets.", invoke_without_command=True)
+app = typer.Typer(help="Show, build, check and export data sets.", invoke_without_command=True)
+app.command("inspect")(inspect_data)
+app.command("validate")(validate)
+app.command("export")(export)
 
 
 @app.callback()
@@ -65,7 +70,7 @@ def show_data(name: str, plugin: PluginFiles = None, json: JsonFlag = False) -> 
 def build(
     name: str,
     source: Annotated[Path, typer.Option(metavar="DIR", help="the folder with the raw files")],
-    setting: Annotated[list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="an option of the data set")] = None,
+    setting: Settings = None,
     plugin: PluginFiles = None,
     json: JsonFlag = False,
 ) -> None:
@@ -78,11 +83,13 @@ def build(
     cls = find_registry(plugin).get("dataset", name)
     if not issubclass(cls, StoredDataset):
         raise DataError(f"data build {name}: there is nothing to build, its clips are made on the fly: rwk train --data {name}")
+    if source.is_file():
+        raise DataError(f"--source {source}: that is a file; give its folder, --source {source.parent}")
     if not source.is_dir():
         raise DataError(f"--source {source}: no such folder. It has to hold the raw files of {name}")
     config = structure(dict(read_setting(text) for text in setting or ()), cls.Config, f"data build {name}")
     target = store_path(name, config)
-    with warnings.catch_warnings(record=True) as remarks:
+    with warnings.catch_warnings(record=True) as remarks, progress():
         warnings.simplefilter("always", UserWarning)
         cls.build(config, source, target)
     for remark in remarks:
@@ -92,7 +99,8 @@ def build(
         emit({"store": str(target), "clips": clips})
         return
     say(f"{target}: {', '.join(f'{n} {split} clips' for split, n in clips.items())}")
-    same = "".join(f" --data.{text.replace('=', ' ', 1)}" for text in setting or () if not text.startswith("skip_bad="))
+    kept = [text.partition("=") for text in setting or () if not text.startswith("skip_bad=")]
+    same = "".join(f" --data.{option.strip()} {shlex.quote(value.strip())}" for option, _, value in kept)
     say(f"train on it: rwk train --data {name}{same}")
 
 
@@ -101,6 +109,8 @@ def _row(registry: Registry, name: str) -> dict[str, str]:
 
     cls = registry.get("dataset", name)
     made = "from raw files: rwk data build" if issubclass(cls, StoredDataset) else "on the fly"
+    if issubclass(cls, StoredDataset) and cls.needs_no_build:
+        made = "on the fly, or from raw files: rwk data build"
     return {"name": name, "distribution": registry.find("dataset", name).distribution, "made": made, "about": _about(cls)}
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.progress import Progress, TaskID
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +22,27 @@ def note(text: str, label: str = "", style: str = "") -> None:
 def say(text: str) -> None:
     """A line on stdout, never wrapped."""
     Console().print(Text(text), soft_wrap=True)
+
+
+@contextmanager
+def progress() -> Iterator[None]:
+    """While this lasts, how far work on data is, on stderr; only on a terminal."""
+    from rwae_kit.data.progress import listening
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with Progress(console=console, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        with listening(tell):
+            yield
 
 
 def emit(value: Any) -> None:

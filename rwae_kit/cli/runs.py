@@ -39,7 +39,7 @@ def open_clips(model: SequenceAutoencoder, registry: Registry, split: str) -> Cl
 
 
 def pick(clips: Clips, places: list[int]) -> Tensor:
-    """The clips at these places, `[n, t, *frame]`.
+    """The clips at these places, `[n, t, *frame]`; cut to the shortest of them where they are padded.
 
     Raises:
         DataError: there is no such clip.
@@ -49,7 +49,8 @@ def pick(clips: Clips, places: list[int]) -> Tensor:
     for place in places:
         if not 0 <= place < len(clips):
             raise DataError(f"{clips.info.name}: there is no clip {place}; the split has 0..{len(clips) - 1}")
-    return clips.batch(torch.tensor(places)).x
+    batch = clips.batch(torch.tensor(places))
+    return batch.x if batch.mask is None else batch.x[:, : int(batch.mask.sum(1).min())]
 
 
 def check_out(out: Path | None, suffix: str) -> None:

@@ -61,6 +61,8 @@ def _spread(model: SequenceAutoencoder, clips: Clips, latent: str) -> tuple[Tens
     """Mean and standard deviation of the posterior means over the first clips, `[d]` both."""
     import torch
 
-    posterior = model.encode(clips.batch(torch.arange(min(len(clips), 256))).x)
-    code = (posterior.static if latent == "static" else posterior.dynamic).sample.flatten(0, -2)
+    batch = clips.batch(torch.arange(min(len(clips), 256)))
+    posterior = model.encode(batch.x, batch.mask)
+    real = slice(None) if batch.mask is None else batch.mask.to(model.device) > 0
+    code = posterior.static.sample if latent == "static" else posterior.dynamic.sample[real].flatten(0, -2)
     return code.mean(0), code.std(0, correction=0)

@@ -26,8 +26,13 @@ def read_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def labels_of(path: Path, source: Path, pattern: re.Pattern[str], whole: bool) -> Mapping[str, str] | None:
-    """The labels in a file's name, or its `whole` path below the source, without its ending; None if the pattern does not fit."""
-    name = path.relative_to(source).with_suffix("").as_posix() if whole else path.stem
+    """The labels in a file's name, or its `whole` path below the source, without its ending; None if the pattern does not fit.
+
+    Of a folder that is a clip: in its whole name.
+    """
+    place = path.relative_to(source)
+    place = place if path.is_dir() else place.with_suffix("")
+    name = place.as_posix() if whole else place.name
     found = pattern.fullmatch(name)
     return None if found is None else found.groupdict()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
-from rwae_kit.data.store import Store, data_root, open_store
+from rwae_kit.data.store import LEFT_OUT, Store, data_root, open_store
 from rwae_kit.errors import DataError
 
 _NAMED = 10
@@ -38,12 +40,17 @@ def open_built(name: str, config: Any) -> Store:
     folder = store_path(name, config)
     if not folder.exists():
         changed = [
-            f" --set {entry.name}={getattr(config, entry.name)}"
+            f" --set {shlex.quote(f'{entry.name}={_typed(getattr(config, entry.name))}')}"
             for entry in attrs.fields(type(config))
             if entry.metadata.get("builds") and getattr(config, entry.name) != entry.default
         ]
         raise DataError(f"{name}: {folder} is not there. Build it once: rwk data build {name} --source DIR{''.join(changed)}")
     return open_store(folder)
+
+
+def _typed(value: Any) -> str:
+    """A value as a user types it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 class BadFiles:
@@ -62,28 +69,43 @@ class BadFiles:
         """Note a sound file that gives no clip; it is left out, and a warning says so."""
         self.short.append(f"{path}: {problem}")
 
+    @property
+    def left_out(self) -> list[str]:
+        """All files that give no clip, for the store's list."""
+        return [*self.found, *self.short]
+
     def settle(self, good: int) -> None:
         """Stop the build if there is a bad file, unless told to skip (a warning then says how many); or if no file is good.
+
+        The first ten are named; `left_out` is for the store, which lists all.
 
         Raises:
             DataError: bad files, by name.
         """
         total = good + len(self.found) + len(self.short)
         if not good:
-            listed = _listed(self.found + self.short)
+            listed = _listed(self.left_out)
             raise DataError(f"{self._name}: no file can be used" + (f": {listed}" if listed else ""))
-        told = f"{self._name}: {len(self.found)} of {total} files cannot be used: {_listed(self.found)}"
         if self.found and not self._skip:
-            raise DataError(f"{told}. Mend or remove them, or leave them out: --set skip_bad=true")
-        if self.found:
-            warnings.warn(f"{told}. They are left out", stacklevel=3)
-        if self.short:
-            told = f"{self._name}: {len(self.short)} of {total} files are too short and left out: {_listed(self.short)}"
-            warnings.warn(told, stacklevel=3)
+            raise DataError(
+                f"{self._name}: {len(self.found)} of {total} files cannot be used: {_listed(self.found)}. Mend or remove them, or "
+                f"leave them out: --set skip_bad=true"
+            )
+        self._warn(self.found, f"of {total} files cannot be used and are left out")
+        self._warn(self.short, f"of {total} files are too short and left out")
+
+    def _warn(self, problems: Sequence[str], what: str) -> None:
+        if problems:
+            told = f"{self._name}: {len(problems)} {what}: {_listed(problems)}. All are in {LEFT_OUT} in the store"
+            warnings.warn(told, stacklevel=4)
 
 
 def _listed(problems: Sequence[str]) -> str:
-    return "; ".join(problems[:_NAMED]) + (f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else "")
+    """The first problems, each on a line of its own where there are several."""
+    if len(problems) < 2:
+        return "".join(problems)
+    more = [f"and {len(problems) - _NAMED} more"] if len(problems) > _NAMED else []
+    return "".join(f"\n  {line}" for line in [*problems[:_NAMED], *more])
 
 
 def split_groups(groups: Iterable[str], shares: Mapping[str, float], seed: int) -> dict[str, str]:
@@ -105,9 +127,21 @@ def split_groups(groups: Iterable[str], shares: Mapping[str, float], seed: int) 
     return of
 
 
-def windows(frames: int, length: int, stride: int) -> list[int]:
-    """Where windows of `length` begin in so many frames; stride 0 is one window after the other."""
-    return list(range(0, frames - length + 1, stride or length))
+def windows(frames: int, length: int, stride: int, tail: bool = False) -> list[int]:
+    """Where windows of `length` begin in so many frames; stride 0 is one window after the other.
+
+    `tail`: a last one follows, which reaches beyond the end, where frames are left over behind the others.
+    """
+    whole = list(range(0, frames - length + 1, stride or length))
+    following, covered = (whole[-1] + (stride or length), whole[-1] + length) if whole else (0, 0)
+    return [*whole, following] if tail and covered < frames and following < frames else whole
+
+
+def padded(frames: NDArray[Any], length: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """Frames `[t, ...]` as `[length, ...]`, the last one repeated, and the mask `[length]`: 1 where a frame is real."""
+    mask = (np.arange(length) < len(frames)).astype(np.float32)
+    missing = [(0, length - len(frames)), *[(0, 0)] * (frames.ndim - 1)]
+    return np.pad(frames, missing, mode="edge"), mask
 
 
 def in_order(splits: Sequence[str]) -> tuple[list[int], dict[str, int]]:

@@ -2,6 +2,8 @@
 
 - `data.npy`: clips `[n, t, ...]`, uint8 or float, read through a memory map.
 - `factors.npy`: labels `[n, factors]`, in the order of the description; `mask.npy`: `[n, t]`, only where clips are padded.
+- `recordings.npy`: `[n]`, which recording a clip was cut from, where that is known; their names are in the description.
+- `left_out.txt`: the files that gave no clip, each with the reason, where there are any.
 - `dataset.json`: a `DataInfo`, the splits as ranges of rows, the scale, where the channels stand, size and sha256 of every array.
 """
 
@@ -11,8 +13,9 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -28,6 +31,9 @@ from rwae_kit.errors import DataError, did_you_mean
 
 FORMAT = 1
 _DESCRIPTION = "dataset.json"
+_ARRAYS = ("data.npy", "factors.npy", "mask.npy", "recordings.npy")
+LEFT_OUT = "left_out.txt"
+"""In a store: files that gave no clip."""
 Array = NDArray[Any]
 
 
@@ -44,7 +50,10 @@ def data_root() -> Path:
 
 @frozen(kw_only=True, eq=False)
 class Store:
-    """An open store. `data` `[n, t, ...]` lies on the disk; `factors` per name `[n]` and `mask` `[n, t]` are in memory."""
+    """An open store. `data` `[n, t, ...]` lies on the disk; `factors` per name `[n]`, `mask` `[n, t]`, `recordings` `[n]` do not.
+
+    `recordings` are places in `recording_names`. No two splits share a recording, nor a class of the factor `split_by`, if any.
+    """
 
     folder: Path
     info: DataInfo
@@ -54,6 +63,9 @@ class Store:
     data: Array
     factors: Mapping[str, Array]
     mask: Array | None
+    recordings: Array | None = None
+    recording_names: tuple[str, ...] = ()
+    split_by: str = ""
 
     def clips(self, split: str) -> Clips:
         """The clips of a split, channel first; their frames stay on the disk until they are read.
@@ -78,7 +90,13 @@ class StoreWriter:
     """Takes clips in any order, row by row; `new_store` makes one."""
 
     def __init__(
-        self, file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any], factors: tuple[str, ...], masked: bool
+        self,
+        file: BinaryIO,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        factors: tuple[str, ...],
+        masked: bool,
+        recorded: bool,
     ) -> None:
         self._file, self._shape, self._dtype = file, shape, dtype
         np.lib.format.write_array_header_1_0(
@@ -88,9 +106,15 @@ class StoreWriter:
         self._written = np.zeros(shape[0], bool)
         self.factors = {name: np.full(shape[0], -1, np.int64) for name in factors}
         self.mask = np.zeros(shape[:2], np.float32) if masked else None
+        self.recordings = np.full(shape[0], -1, np.int64) if recorded else None
 
-    def put(self, row: int, clips: Array, factors: Mapping[str, Any], mask: Array | None = None) -> None:
+    def put(
+        self, row: int, clips: Array, factors: Mapping[str, Any], mask: Array | None = None, recording: int | None = None
+    ) -> None:
         """Write clips `[k, t, ...]` to the rows from `row` on; a factor is `[k]`, or one class for all of them.
+
+        Arguments:
+            recording: place among the names of the recordings, where the store has them.
 
         Raises:
             DataError: another shape or type than declared, or factors that are not the declared ones.
@@ -98,9 +122,11 @@ class StoreWriter:
         rows = slice(row, row + len(clips))
         if clips.shape[1:] != self._shape[1:] or clips.dtype != self._dtype or not 0 <= row <= rows.stop <= self._shape[0]:
             raise DataError(f"rows {row}..{rows.stop - 1}: {clips.dtype} {clips.shape} do not fit {self._dtype} {self._shape}")
-        if set(factors) != set(self.factors) or (mask is None) != (self.mask is None):
+        given = (set(factors), mask is None, recording is None)
+        if given != (set(self.factors), self.mask is None, self.recordings is None):
             raise DataError(
-                f"rows {row}..{rows.stop - 1}: factors {sorted(factors)} and mask are not those declared: {sorted(self.factors)}"
+                f"rows {row}..{rows.stop - 1}: factors {sorted(factors)}, mask and recording are not those declared: "
+                f"{sorted(self.factors)}"
             )
         self._file.seek(self._start + row * int(np.prod(self._shape[1:])) * self._dtype.itemsize)
         self._file.write(np.ascontiguousarray(clips).tobytes())
@@ -108,6 +134,8 @@ class StoreWriter:
             self.factors[name][rows] = labels
         if self.mask is not None:
             self.mask[rows] = mask
+        if self.recordings is not None and recording is not None:
+            self.recordings[rows] = recording
         self._written[rows] = True
 
     def check(self) -> None:
@@ -126,14 +154,21 @@ def new_store(
     scale: float,
     channels: Literal["first", "last"] = "first",
     masked: bool = False,
+    recordings: Sequence[str] = (),
+    split_by: str = "",
+    left_out: Sequence[str] = (),
 ) -> Iterator[StoreWriter]:
     """Write a store; it appears at `target` whole, or not at all.
 
-    Plain writes, not a memory map: a full disk is then an error that can be told, not a SIGBUS.
+    Plain writes, not a memory map: a full disk is then an error that can be told, not a SIGBUS. It is written beside `target`, in a
+    folder that goes if anything fails; what a killed build of this machine left there is removed first.
 
     Arguments:
         info: its hash is replaced by that of the arrays.
         splits: names to numbers of clips, in the order of the rows.
+        recordings: names of what clips were cut from; no two splits may share one.
+        split_by: a factor of which no class is in two splits, if any.
+        left_out: a line for each file that gave no clip.
 
     Raises:
         DataError: something is at `target` already, rows are missing, or the disk refuses.
@@ -142,15 +177,19 @@ def new_store(
         raise DataError(f"{target}: there is something already. Remove it to build the data set anew")
     frame = (*info.frame[1:], info.frame[0]) if channels == "last" else info.frame
     shape = (sum(splits.values()), info.length, *frame)
-    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    partial = target.with_name(f".{target.name}.partial-{_machine()}-{os.getpid()}")
     try:
+        remove_abandoned(target)
         partial.mkdir(parents=True)
         with (partial / "data.npy").open("wb") as file:
-            writer = StoreWriter(file, shape, np.dtype(dtype), tuple(info.factors), masked)
+            writer = StoreWriter(file, shape, np.dtype(dtype), tuple(info.factors), masked, bool(recordings))
             yield writer
             writer.check()
             _settle(file)
-        _finish(partial, writer, info, splits, scale, channels)
+        if left_out:
+            (partial / LEFT_OUT).write_text("\n".join([*left_out, ""]), encoding="utf-8")
+        groups = {"recordings": list(recordings), "split_by": split_by}
+        _finish(partial, writer, info, splits, {"scale": scale, "channels": channels, **groups})
         if target.is_dir():
             target.rmdir()
         partial.replace(target)
@@ -159,6 +198,30 @@ def new_store(
     finally:
         if partial.exists():
             shutil.rmtree(partial)
+
+
+def remove_abandoned(target: Path) -> None:
+    """Remove what builds of `target` left behind that were killed on this machine; those that still run are left alone."""
+    for path in target.parent.glob(f".{target.name}.partial-*"):
+        machine, _, process = path.name.rpartition("partial-")[2].rpartition("-")
+        if machine == _machine() and process.isdigit() and not _runs(int(process)):
+            shutil.rmtree(path)
+
+
+def _machine() -> str:
+    return socket.gethostname()
+
+
+def _runs(process: int) -> bool:
+    if sys.platform == "win32":  # there a signal of 0 is not a question
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_store(folder: Path, splits: Mapping[str, Clips]) -> None:
@@ -217,13 +280,16 @@ def open_store(folder: Path, *, verify: bool = False) -> Store:
             data=arrays["data.npy"],
             factors={name: np.ascontiguousarray(labels[:, i]) for i, name in enumerate(info.factors)},
             mask=arrays.get("mask.npy"),
+            recordings=arrays.get("recordings.npy"),
+            recording_names=tuple(values.get("recordings", ())),
+            split_by=values.get("split_by", ""),
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise DataError(f"{description}: {type(error).__name__}: {error}. It is damaged: build the data set again") from error
 
 
 def _open_array(path: Path, about: Mapping[str, Any], verify: bool) -> Array:
-    if path.name not in ("data.npy", "factors.npy", "mask.npy"):
+    if path.name not in _ARRAYS:
         raise ValueError(f"unknown array {path.name!r}")
     size = path.stat().st_size if path.is_file() else 0
     if size != about["bytes"]:
@@ -238,14 +304,14 @@ def _open_array(path: Path, about: Mapping[str, Any], verify: bool) -> Array:
     return array if path.name == "data.npy" else np.array(array)
 
 
-def _finish(
-    folder: Path, writer: StoreWriter, info: DataInfo, splits: Mapping[str, int], scale: float, channels: Literal["first", "last"]
-) -> None:
-    """Write what stands beside the data: labels, mask and, last, the description."""
+def _finish(folder: Path, writer: StoreWriter, info: DataInfo, splits: Mapping[str, int], more: Mapping[str, Any]) -> None:
+    """Write what stands beside the data: labels, mask, recordings and, last, the description."""
     rows = len(writer._written)
     _save(folder / "factors.npy", np.stack(list(writer.factors.values()), 1) if writer.factors else np.zeros((rows, 0), np.int64))
     if writer.mask is not None:
         _save(folder / "mask.npy", writer.mask)
+    if writer.recordings is not None:
+        _save(folder / "recordings.npy", writer.recordings)
     arrays = {}
     for path in sorted(folder.glob("*.npy")):
         array = np.load(path, mmap_mode="r")
@@ -257,8 +323,7 @@ def _finish(
         "format": FORMAT,
         "info": attrs.evolve(info, hash=hashed).to_dict(),
         "splits": {name: [start, stop] for name, start, stop in zip(splits, ends[:-1], ends[1:], strict=True)},
-        "scale": scale,
-        "channels": channels,
+        **more,
         "arrays": arrays,
     }
     with (folder / _DESCRIPTION).open("wb") as file:

@@ -72,7 +72,7 @@ def encode_clips(model: SequenceAutoencoder, clips: Clips, batch_size: int = 256
 
     Means are taken all along the chain: where the dynamic posterior feeds z back, z_t's mean is given the means of z_<t.
     """
-    posteriors = [model.encode(batch.x) for batch in batches(clips, batch_size)]
+    posteriors = [model.encode(batch.x, batch.mask) for batch in batches(clips, batch_size)]
     return Codes(
         static=np.concatenate([_mean(p, "static") for p in posteriors]),
         dynamic=np.concatenate([_mean(p, "dynamic") for p in posteriors]),

@@ -6,6 +6,7 @@ untrained model and the swap accuracy beside it.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -21,6 +22,9 @@ CODES = ("static", "dynamic mean", "dynamic trajectory")
 """What a probe reads: the static code, the dynamic code averaged over time, and the dynamic codes of all frames side by side."""
 
 PROBES: tuple[Literal["linear", "mlp"], ...] = ("linear", "mlp")
+
+_HELD_OUT = 0.1
+"""Share of the training codes that tells the MLP when to stop."""
 
 
 @frozen(kw_only=True)
@@ -69,6 +73,8 @@ def probe_readings(probe: Literal["linear", "mlp"], train: Array, train_labels: 
     if len(values) == 1 or train.shape[1] == 0:
         return np.full(len(test), values[counts.argmax()])
     classifier, not_converged = _classifier(probe, seed)
+    if probe == "mlp" and not _can_hold_out(train_labels):
+        classifier.set_params(early_stopping=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", not_converged)
         classifier.fit(train, train_labels)
@@ -114,6 +120,12 @@ def _standardised(train: Array, test: Array) -> tuple[Array, Array]:
     return (train[:, moving] - mean[moving]) / std[moving], (test[:, moving] - mean[moving]) / std[moving]
 
 
+def _can_hold_out(labels: Array) -> bool:
+    """Whether a tenth of the clips, some of each class, can be kept apart to tell when to stop."""
+    counts = np.unique(labels, return_counts=True)[1]
+    return bool(counts.min() > 1 and math.ceil(len(labels) * _HELD_OUT) >= len(counts))
+
+
 def _classifier(probe: Literal["linear", "mlp"], seed: int) -> tuple[Any, type[Warning]]:
     """An unfitted classifier, and the warning it gives when it stops before it has converged."""
     try:
@@ -130,6 +142,7 @@ def _classifier(probe: Literal["linear", "mlp"], seed: int) -> tuple[Any, type[W
         learning_rate_init=3e-3,
         max_iter=100,
         early_stopping=True,
+        validation_fraction=_HELD_OUT,
         n_iter_no_change=8,
         random_state=seed,
     )

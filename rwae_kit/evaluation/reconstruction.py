@@ -54,7 +54,7 @@ def reconstruction_score(
     error, trivial, values = 0.0, 0.0, 0.0
     for batch in batches(clips, batch_size):
         x, weight = batch.x.double().cpu(), _weight(batch.x, batch.mask)
-        error += float(((model.reconstruct(batch.x).double().cpu() - x).square() * weight).sum())
+        error += float(((model.reconstruct(batch.x, batch.mask).double().cpu() - x).square() * weight).sum())
         trivial += float(((mean - x).square() * weight).sum())
         values += float(weight.sum()) * x[0, 0].numel()
     if trivial == 0:

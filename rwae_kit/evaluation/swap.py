@@ -62,12 +62,13 @@ def _shown(
 ) -> Iterator[tuple[str, Tensor, Mapping[str, Tensor]]]:
     """Each row's clips for the pairs (i, j), and whose label each kind of factor should keep."""
     length = clips.info.length
-    x_i, x_j = clips.batch(i).x.to(model.device), clips.batch(j).x.to(model.device)
-    posterior = model.encode(x_i)
+    one, two = clips.batch(i), clips.batch(j)
+    x_i, x_j = one.x.to(model.device), two.x.to(model.device)
+    posterior = model.encode(x_i, one.mask)
     draw = seed + int(i[0])  # another draw for every batch
     yield "real", x_i, {"static": i, "dynamic": i}
-    yield "reconstruction", model.reconstruct(x_i), {"static": i, "dynamic": i}
-    yield "swap", model.swap(x_i, x_j), {"static": i, "dynamic": j}
+    yield "reconstruction", model.reconstruct(x_i, one.mask), {"static": i, "dynamic": i}
+    yield "swap", model.swap(x_i, x_j, static_mask=one.mask, dynamic_mask=two.mask), {"static": i, "dynamic": j}
     yield "motion sampled", model.sample(len(i), t=length, seed=draw, static=posterior.static.sample), {"static": i}
     yield "static sampled", model.sample(len(i), t=length, seed=draw, dynamic=posterior.dynamic.sample), {"dynamic": i}
     yield "copy of the static clip", x_i, {"static": i, "dynamic": j}

@@ -12,6 +12,7 @@ from PIL import Image
 
 import rwae_kit
 from rwae_kit.build import open_dataset
+from rwae_kit.cli.runs import pick
 
 Rwk = Callable[..., Any]
 
@@ -100,3 +101,11 @@ def test_a_run_on_data_from_python_says_that_only_python_has_them(rwk: Rwk, tmp_
     found = rwk("swap", tmp_path / "run")
     assert (found.status, "passed from Python" in found.err) == (2, True)
     assert rwk("sample", tmp_path / "run", "--n", "1").status == 0
+
+
+def test_padded_clips_are_cut_to_the_shortest_that_is_picked() -> None:
+    info = rwae_kit.DataInfo(name="toy", frame=(2,), length=4)
+    mask = torch.tensor([[1.0, 1, 1, 1], [1, 1, 1, 0], [1, 0, 0, 0]])
+    clips = rwae_kit.Clips(info=info, frames=torch.rand(3, 4, 2), mask=mask)
+    assert torch.equal(pick(clips, [0, 1]), clips.frames[:2, :3])
+    assert torch.equal(pick(clips, [2]), clips.frames[2:, :1])

@@ -44,14 +44,16 @@ def test_bad_files_stop_the_build_all_named_at_once():
     bad = BadFiles("toy", skip=False)
     for i in range(12):
         bad.add(Path(f"{i}.wav"), "it is empty")
-    with pytest.raises(DataError, match=r"toy: 12 of 15 files cannot be used: 0.wav: it is empty; .*and 2 more.*skip_bad=true"):
+    with pytest.raises(
+        DataError, match=r"toy: 12 of 15 files cannot be used: \n  0.wav: it is empty\n  1(?s:.*)and 2 more.*skip_bad"
+    ):
         bad.settle(3)
 
 
 def test_bad_files_are_left_out_with_a_warning_where_that_is_wanted():
     bad = BadFiles("toy", skip=True)
     bad.add("a.wav", "it is empty")
-    with pytest.warns(UserWarning, match=r"1 of 4 files cannot be used: a.wav: it is empty. They are left out"):
+    with pytest.warns(UserWarning, match=r"1 of 4 files cannot be used and are left out: a.wav: it is empty. All are in left_out"):
         bad.settle(3)
     with pytest.raises(DataError, match=r"no file can be used: a\.wav"):
         bad.settle(0)

@@ -82,3 +82,69 @@ def save_face(path: Path, subject: int, expression: int, t: int) -> None:
     mouth = (abs(x - 48) < 3 + expression) & (abs(y - 46) < 1 + t // 6)
     image[mouth] = 255
     Image.fromarray(image).save(path, quality=95)
+
+
+ACTIONS = ("jump", "walk")
+PEOPLE = ("anna", "bert", "cleo")
+
+
+def moving_square(person: int, action: int, take: int, frames: int, side: int = 24) -> np.ndarray:
+    """Frames `[t, side, side, 3]`: a square of the person's colour that goes up or to the right, from a place by the take."""
+    clip = np.zeros((frames, side, side, 3), np.uint8)
+    for t in range(frames):
+        along, across = (2 * t) % (side - 6), 3 * take
+        y, x = (along, across) if action == 0 else (across, along)
+        clip[t, y : y + 6, x : x + 6, person % 3] = 255
+        clip[t, :, :, 2] |= np.uint8(10 * person)
+    return clip
+
+
+def write_strips(root: Path, frames: tuple[int, ...] = (12, 15, 9), takes: int = 2) -> None:
+    """action/NN.png, strips of frames side by side; NN // takes is the person, who also says how many frames there are."""
+    for a, action in enumerate(ACTIONS):
+        (root / action).mkdir(parents=True, exist_ok=True)
+        for p in range(len(PEOPLE)):
+            for take in range(takes):
+                clip = moving_square(p, a, take, frames[p])
+                Image.fromarray(np.concatenate(list(clip), axis=1)).save(root / action / f"{p * takes + take:02d}.png")
+
+
+def write_video(path: Path, clip: np.ndarray, codec: str = "mpeg4") -> None:
+    """Frames `[t, height, width, 3]` as a video file; its ending says the container."""
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = *clip.shape[1:3], "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.bit_rate = 4_000_000
+        for frame in clip:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def write_gif(path: Path, clip: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    images = [Image.fromarray(frame) for frame in clip]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=40, loop=0)
+
+
+def write_images(folder: Path, clip: np.ndarray, suffix: str = ".png") -> None:
+    """Images 0, 1, ... 10, ... whose names do not sort by their letters."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for t, frame in enumerate(clip):
+        Image.fromarray(frame).save(folder / f"{t}{suffix}")
+
+
+def write_videos(root: Path, frames: tuple[int, ...] = (12, 15, 9), takes: int = 2) -> None:
+    """action/person_take, as an mp4 file, a GIF, or a folder of images by the person."""
+    for a, action in enumerate(ACTIONS):
+        for p, person in enumerate(PEOPLE):
+            for take in range(takes):
+                clip, path = moving_square(p, a, take, frames[p]), root / action / f"{person}_{take}"
+                if p == 0:
+                    write_video(path.with_suffix(".mp4"), clip)
+                elif p == 1:
+                    write_gif(path.with_suffix(".gif"), clip)
+                else:
+                    write_images(path, clip)

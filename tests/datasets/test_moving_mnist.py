@@ -39,6 +39,11 @@ def test_the_bytes_of_seed_0_are_the_same_on_every_machine(options, expected):
     assert sha256(digits(**options).clips("train")) == expected
 
 
+def test_so_are_those_of_the_other_splits():
+    assert sha256(digits().clips("validation")) == ("c00ce33f967d8882", "acccb5add5452257")
+    assert sha256(digits().clips("test")) == ("45a74c62b8492bdd", "0d2883f5ce966c5f")
+
+
 @pytest.mark.parametrize("options", [{}, {"digits": 2, "length": 15}, {"pixels": 30, "length": 3}], ids=str)
 def test_it_keeps_the_contract_of_a_data_set(options):
     check_dataset(MovingMNIST, digits(**options).config)

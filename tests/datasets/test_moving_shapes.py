@@ -26,6 +26,29 @@ def test_the_bytes_are_the_same_on_every_machine(train):
     assert labels == "8cb6ad35a65aa706533613e757000dd05aa0d5aac165b8b45a9c7326f9dc1e3e"
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (
+            {"variant": "hard"},
+            ["9888d05f7ac08a9c 7e5a839763502c43", "aaaaa41c8819c4aa 6a9522e2bc7a5934", "fc20acd2bfc5c523 b5a05e414bd28c6c"],
+        ),
+        (
+            {"pixels": 48, "length": 12},
+            ["72912ea5c3f02e69 16bd6fe0b60ebb39", "eb9934dfadcc02db f8302ac353b0fce8", "b007e75c69aa9d69 103ce3e1dcb01ec3"],
+        ),
+    ],
+    ids=str,
+)
+def test_so_are_those_of_every_split_of_the_hard_variant_and_of_other_sizes(options, expected):
+    dataset = shapes(train_clips=200, validation_clips=40, test_clips=60, **options)
+    for split, pinned in zip(SPLITS, expected, strict=True):
+        clips = dataset.clips(split)
+        labels = np.stack([clips.factors[name].numpy() for name in sorted(clips.factors)])
+        found = " ".join(hashlib.sha256(values.tobytes()).hexdigest()[:16] for values in (clips.frames.numpy(), labels))
+        assert found == pinned
+
+
 def test_the_clips_are_as_declared(train):
     info = shapes().info()
     assert train.frames.shape == (4096, 8, 3, 32, 32)

@@ -44,18 +44,18 @@ class Oracle(torch.nn.Module):
     info = INFO
     spec = SimpleNamespace(static=1, dynamic=WIDTH, action=0, value_range=(0.0, 1.0), frame=INFO.frame)
 
-    def encode(self, x):
+    def encode(self, x, mask=None):
         static, dynamic = x.amax((1, 2, 3, 4))[:, None], (x[:, :, 0, 0] > 0).float()
         return SequencePosterior(static=Latent(sample=static, mean=static), dynamic=Latent(sample=dynamic, mean=dynamic))
 
     def decode(self, static, dynamic):
         return (static[:, None] * dynamic)[:, :, None, None].expand(-1, -1, 1, 2, -1)
 
-    def reconstruct(self, x):
+    def reconstruct(self, x, mask=None):
         posterior = self.encode(x)
         return self.decode(posterior.static.sample, posterior.dynamic.sample)
 
-    def swap(self, static_from, dynamic_from):
+    def swap(self, static_from, dynamic_from, *, static_mask=None, dynamic_mask=None):
         return self.decode(self.encode(static_from).static.sample, self.encode(dynamic_from).dynamic.sample)
 
     def sample(self, n, t=None, *, seed=0, static=None, dynamic=None):

@@ -23,7 +23,7 @@ def splits(make_bars):
 @pytest.fixture
 def evaluation(splits, oracle_class, judge):
     blind = oracle_class()
-    blind.encode = lambda x: type(blind).encode(blind, torch.zeros_like(x))
+    blind.encode = lambda x, mask=None: type(blind).encode(blind, torch.zeros_like(x))
     return evaluate(oracle_class(), splits, judge, untrained=blind, metrics={"counts": Counts()})
 
 

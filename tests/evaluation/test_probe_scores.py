@@ -41,6 +41,12 @@ def test_only_the_mlp_probe_reads_an_exclusive_or():
     assert probe_accuracy("mlp", codes, labels, test, test_labels) > 0.9
 
 
+@pytest.mark.parametrize("labels", [[0, 0, 0, 0, 1], [0, 1, 2, 3, 4, 0, 1, 2, 3, 4], [0] * 30 + [1]])
+def test_few_clips_of_a_class_are_enough_to_fit_a_probe(labels):
+    codes = np.array(labels, dtype=np.float64)[:, None] + 0.01 * np.random.default_rng(0).normal(size=(len(labels), 3))
+    assert probe_accuracy("mlp", codes, np.array(labels), codes, np.array(labels)) > 0.3
+
+
 def test_a_constant_code_gives_the_most_frequent_class_and_one_class_is_no_error():
     labels, test_labels = np.array([0, 0, 1, 1, 1] * 20), np.array([0, 1, 1, 2])
     for rounding in (0.0, 1e-4):
@@ -91,6 +97,9 @@ def test_only_the_convergence_warning_is_silenced(monkeypatch):
     class Warns:
         def __init__(self, category):
             self.category = category
+
+        def set_params(self, **_):
+            return self
 
         def fit(self, codes, labels):
             warnings.warn("from the classifier", self.category, stacklevel=1)

@@ -34,7 +34,7 @@ def test_an_oracle_is_right_in_every_row(make_bars, oracle_class, judge):
 def test_a_model_that_leaks_all_is_right_only_where_the_labels_agree_by_chance(make_bars, oracle_class, judge):
     clips = make_bars(41, seed=0)
     model = oracle_class()
-    model.swap = lambda static_from, dynamic_from: static_from
+    model.swap = lambda static_from, dynamic_from, **_: static_from
     rows = swap_accuracy(model, clips, judge, seed=3, batch_size=16)
     direction = clips.factors["direction"]
     agree = float((direction == direction[derangement(41, 3)]).float().mean())
@@ -47,7 +47,7 @@ def test_a_model_that_leaks_all_is_right_only_where_the_labels_agree_by_chance(m
 
 def test_a_model_that_swaps_the_wrong_way_round_is_found_out(make_bars, oracle_class, judge):
     model, other = oracle_class(), oracle_class()
-    model.swap = lambda static_from, dynamic_from: other.swap(dynamic_from, static_from)
+    model.swap = lambda static_from, dynamic_from, **_: other.swap(dynamic_from, static_from)
     rows = swap_accuracy(model, make_bars(200, seed=0), judge)
     assert rows["swap"]["brightness"] < 0.5
     assert rows["swap"]["direction"] < 0.7

@@ -22,7 +22,7 @@ class Dimmer(torch.nn.Module):
         self.spec = Spec(frame=info.frame, value_range=info.value_range, static=1, dynamic=size)
         self.origin = {"recipe": {"title": "from the origin", "data": {"name": info.name}}, "parts": {"toy": "1.0"}}
 
-    def encode(self, x):
+    def encode(self, x, mask=None):
         static = x.flatten(1).amax(1, keepdim=True).clamp(min=1e-6)
         dynamic = x.flatten(2) / static[:, None]
         return SequencePosterior(static=Latent(sample=static, mean=static), dynamic=Latent(sample=dynamic, mean=dynamic))
@@ -30,10 +30,10 @@ class Dimmer(torch.nn.Module):
     def decode(self, static, dynamic):
         return (static[:, None] * dynamic).unflatten(2, self.info.frame)
 
-    def reconstruct(self, x):
+    def reconstruct(self, x, mask=None):
         return x * 0.5
 
-    def swap(self, static_from, dynamic_from):
+    def swap(self, static_from, dynamic_from, *, static_mask=None, dynamic_mask=None):
         return self.decode(self.encode(static_from).static.sample, self.encode(dynamic_from).dynamic.sample)
 
     def sample(self, n, t=None, *, seed=0, static=None, dynamic=None):

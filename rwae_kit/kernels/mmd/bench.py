@@ -71,6 +71,24 @@ def _chunked(x: Tensor, y: Tensor) -> Tensor:
     return total + sum(((z - z.detach()) * g).sum((-2, -1)) for z, g in zip((x, y), gradients, strict=True) if g is not None)
 
 
+def _keops(x: Tensor, y: Tensor) -> Tensor:
+    """The same by KeOps' lazy tensors, which keep no matrix."""
+    try:
+        from pykeops.torch import LazyTensor
+    except ImportError as error:
+        raise RwaeError("baseline 'keops' needs KeOps: pip install pykeops") from error
+
+    def total(a: Tensor, b: Tensor) -> Tensor:
+        squared = ((LazyTensor(a.unsqueeze(-2)) - LazyTensor(b.unsqueeze(-3))) ** 2).sum(-1)
+        kernels = [(squared * (-0.5 / s**2)).exp() * w for s, w in zip(KERNEL.bandwidths, KERNEL.coefficients, strict=True)]
+        sums: Tensor = sum(kernels[1:], kernels[0]).sum(a.ndim - 1)
+        return sums.sum((-2, -1))
+
+    n, m = x.shape[-2], y.shape[-2]
+    own = sum(KERNEL.coefficients)
+    return (total(x, x) / n - own) / (n - 1) + (total(y, y) / m - own) / (m - 1) - 2 * total(x, y) / (n * m)
+
+
 @lru_cache(maxsize=1)
 def _compiled() -> Loss:
     compiled: Loss = torch.compile(_by(_gemm))
@@ -85,17 +103,23 @@ def baselines() -> Mapping[str, Loss]:
         "cdist": _by(_cdist),
         "compile": lambda x, y: _compiled()(x, y),
         "chunked": _chunked,
+        "keops": _keops,
     }
 
 
 @frozen
 class Row:
-    """One comparison: the ratio of times (above 1: the path is faster), and peak memory beyond the draws in MB (None: unknown)."""
+    """One comparison: the ratio of times (above 1: the path is faster), and peak memory beyond the draws in MB (None: unknown).
+
+    `products` is the share of the path's time that torch would take for the matrix products alone, each pair (x, x') once and its
+    pull on both its ends: above 1, the path's own products are faster than torch's.
+    """
 
     shape: str
     path: str
     against: str
     ratio: float
+    products: float
     memory: float | None
     memory_against: float | None
 
@@ -132,10 +156,32 @@ def compare(shape: str, path: str, against: str, *, pairs: int = 7, device: str 
         memory = [_extra_memory(step, device) for step in (ours, theirs)]
         once = min(_seconds(ours, 1, device), _seconds(ours, 1, device))
         repeats = max(1, min(200, int(0.01 / max(once, 1e-6))))
-        found = [_seconds(theirs, max(1, repeats // 4), device) / _seconds(ours, repeats, device) for _ in range(pairs)]
+        products = _products(g, n, d, device)
+        found = [
+            (_seconds(products, repeats, device), _seconds(theirs, max(1, repeats // 4), device), _seconds(ours, repeats, device))
+            for _ in range(pairs)
+        ]
     finally:
         torch.set_num_threads(threads)
-    return Row(shape, path, against, statistics.median(found), *memory)
+    share, ratio = (statistics.median(turn[place] / turn[2] for turn in found) for place in (0, 1))
+    return Row(shape, path, against, ratio, share, *memory)
+
+
+def _products(g: int, n: int, d: int, device: str) -> Callable[[], object]:
+    """The matrix products of value and gradients for n = m: 2 n^2 distances and 4 n^2 pulls, a block at a time."""
+    edge = min(n, 512)
+    blocks, rest = divmod(2 * n * n, edge * edge)
+    z, square = torch.randn(g, d, edge, device=device), torch.rand(g, edge, edge, device=device)
+    pull = torch.zeros_like(z)
+    turns = blocks + (rest > 0)
+
+    def run() -> None:
+        for _ in range(turns):
+            torch.bmm(z.mT, z, out=square)
+            pull.baddbmm_(z, square)
+            pull.baddbmm_(z, square.mT)
+
+    return run
 
 
 def _step(loss: Loss, x: Tensor, y: Tensor) -> Callable[[], object]:

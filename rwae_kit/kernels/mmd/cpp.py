@@ -20,7 +20,6 @@ from torch import Tensor
 from rwae_kit.errors import RwaeError
 from rwae_kit.kernels.mmd.chains import chains
 from rwae_kit.kernels.mmd.mixtures import GaussianMixture, Mixture
-from rwae_kit.kernels.mmd.pointwise import length
 from rwae_kit.kernels.mmd.problem import Problem, Result
 
 SOURCE = Path(__file__).parent / "csrc" / "mmd.cpp"
@@ -124,7 +123,7 @@ def compute(x: Tensor, y: Tensor, problem: Problem) -> Result:
         problem.unbiased,
         problem.paired,
         torch.get_num_threads(),
-        length(kernel),
+        chains(kernel)[0] if isinstance(kernel, GaussianMixture) else 1.0,
         sum(kernel.coefficients),
     )
     library.rwae_mmd(ctypes.byref(task))

@@ -66,32 +66,29 @@ def _together(x: Tensor, y: Tensor, problem: Problem, start: int) -> tuple[Tenso
 
 
 def _operands(x: Tensor, y: Tensor, unit: Tensor | float) -> tuple[Tensor, Tensor]:
-    """The centred draws z in the unit, `[2, g, n, ...]`: `[z, a, 1]` and `[z, 1, a]`, a = -|z|^2 / 2; for small d `[z, 1]`."""
-    g, n, d = x.shape
-    few = direct(d)
-    left = x.new_empty(2, g, n, d + (1 if few else 2))
-    left[..., -1] = 1
-    z = left[..., :d]
-    z[0], z[1] = x, y
-    z -= z.mean((0, 2), keepdim=True)
-    z /= unit
-    if few:
-        return left, left
-    torch.sum(z.square(), -1, out=left[..., d]).mul_(-0.5)
-    right = left.clone()
-    right[..., d], right[..., d + 1] = 1, left[..., d]
-    return left, right
+    """The centred draws z in the unit, in columns: `[z; a; 1]` and `[z; 1; a]`, a = -|z|^2 / 2; for small d `[z; 1]`.
+
+    Shape: `[2, g, ..., n]`.
+    """
+    z = torch.stack((x, y)).mT
+    z = (z - z.mean((0, 3), keepdim=True)).div_(unit)
+    ones = z.new_ones(()).expand(2, len(x), 1, x.shape[1])
+    if direct(x.shape[-1]):
+        both = torch.cat((z, ones), 2)
+        return both, both
+    a = z.square().sum(2, keepdim=True).mul_(-0.5)
+    return torch.cat((z, a, ones), 2), torch.cat((z, ones, a), 2)
 
 
 def _distances(left: Tensor, right: Tensor, exponent: Tensor, spare: Tensor, d: int) -> None:
     """-|z_i - z_j|^2 / 2 of (x, x), (y, y), (x, y)."""
-    g, n = left.shape[1:3]
+    g, n = left.shape[1], left.shape[3]
     if not direct(d):
-        torch.bmm(left.flatten(0, 1), right.flatten(0, 1).mT, out=exponent[: 2 * g])
-        torch.bmm(left[0], right[1].mT, out=exponent[2 * g :])
+        torch.bmm(left.flatten(0, 1).mT, right.flatten(0, 1), out=exponent[: 2 * g])
+        torch.bmm(left[0].mT, right[1], out=exponent[2 * g :])
         return
     for coordinate in range(d):
-        z = left[..., coordinate]
+        z = left[:, :, coordinate]
         difference = (spare if coordinate else exponent).view(3, g, n, n)
         torch.sub(z.unsqueeze(-1), z.unsqueeze(-2), out=difference[:2])
         torch.sub(z[0].unsqueeze(-1), z[1].unsqueeze(-2), out=difference[2])
@@ -103,12 +100,12 @@ def _distances(left: Tensor, right: Tensor, exponent: Tensor, spare: Tensor, d: 
 
 
 def _gradient(left: Tensor, slope: Tensor, own: float, cross: float, d: int) -> Tensor:
-    """Of the value in the scaled draws: sum_j c_ij h_ij (z_j - z_i), from one product with `[z, ..., 1]`."""
+    """Of the value in the scaled draws, `[2, g, n, d]`: sum_j c_ij h_ij (z_j - z_i), from one product with `[z; ...; 1]`."""
     g = left.shape[1]
-    pull = torch.bmm(slope[: 2 * g], left.flatten(0, 1)).view_as(left)
-    pull[0].baddbmm_(slope[2 * g :], left[1], beta=2 * own, alpha=-2 * cross)
-    pull[1].baddbmm_(slope[2 * g :].mT, left[0], beta=2 * own, alpha=-2 * cross)
-    return torch.addcmul(pull[..., :d], pull[..., -1:], left[..., :d], value=-1)
+    pull = torch.bmm(left.flatten(0, 1), slope[: 2 * g]).view_as(left)
+    pull[0].baddbmm_(left[1], slope[2 * g :].mT, beta=2 * own, alpha=-2 * cross)
+    pull[1].baddbmm_(left[0], slope[2 * g :], beta=2 * own, alpha=-2 * cross)
+    return torch.addcmul(pull[:, :, :d], pull[:, :, -1:], left[:, :, :d], value=-1).mT.contiguous()
 
 
 @lru_cache(maxsize=64)

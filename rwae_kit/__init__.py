@@ -44,7 +44,7 @@ _DOORS = {
     "rwae_kit.objective": ("Objective", "Penalty", "Term"),
     "rwae_kit.recipe": ("Recipe",),
     "rwae_kit.registry": ("Registry",),
-    "rwae_kit.run": ("Run", "evaluate", "train"),
+    "rwae_kit.run": ("Run", "evaluate", "score", "train"),
 }
 _HOME = {name: module for module, names in _DOORS.items() for name in names}
 
@@ -117,4 +117,4 @@ if TYPE_CHECKING:  # `as` says that a name is public: type checkers do not read 
     from rwae_kit.objective import Objective as Objective, Penalty as Penalty, Term as Term
     from rwae_kit.recipe import Recipe as Recipe
     from rwae_kit.registry import Registry as Registry
-    from rwae_kit.run import Run as Run, evaluate as evaluate, train as train
+    from rwae_kit.run import Run as Run, evaluate as evaluate, score as score, train as train

@@ -113,42 +113,42 @@ def prune(run: Path, keep: int = KEEP) -> None:
         shutil.rmtree(doomed, ignore_errors=True)
 
 
-def write_model(folder: Path, state: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Write weights and their description (`model.safetensors`, `model.json`), one after the other, each atomically.
+def write_model(folder: Path, state: Mapping[str, Tensor], meta: Mapping[str, Any], names: tuple[str, str] = MODEL) -> None:
+    """Write weights and their description (files of these `names`), one after the other, each atomically.
 
     Raises:
         CheckpointError: the disk is full, or may not be written; the files are as they were.
     """
     storable = _storable(state)
     # one key: the order of several differs from one writing to the next, and equal weights shall make equal files
-    weights = safetensors.torch.save(storable, metadata={"sha256": _digest(storable)})
+    weights = safetensors.torch.save(storable, metadata={"sha256": digest(storable)})
     description = json.dumps({"format": FORMAT, **meta}, indent=1, allow_nan=False).encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        replace_file(folder / MODEL[1], description)
-        replace_file(folder / MODEL[0], weights)
+        replace_file(folder / names[1], description)
+        replace_file(folder / names[0], weights)
     except OSError as error:
         raise CheckpointError(f"{folder}: the model cannot be written: {error.strerror or error}") from error
 
 
-def read_model(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_model(folder: Path, names: tuple[str, str] = MODEL) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights (on the CPU) and description that `write_model` wrote.
 
     Raises:
         CheckpointError: missing, damaged, or of a newer format.
     """
-    for name in MODEL:
+    for name in names:
         if not (folder / name).is_file():
             raise CheckpointError(f"{folder}: no {name}. A run folder has one after its first validation; is this a run folder?")
-    meta = _json(folder / MODEL[1])
-    path = folder / MODEL[0]
+    meta = _json(folder / names[1])
+    path = folder / names[0]
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             expected = (file.metadata() or {}).get("sha256")
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}). The file is damaged: copy it anew, or train again") from error
-    if expected is not None and expected != _digest(state):
+    if expected is not None and expected != digest(state):
         raise CheckpointError(f"{path}: its content does not match its sha256. The file is damaged: copy it anew, or train again")
     return state, meta
 
@@ -257,8 +257,11 @@ def _storable(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return stored
 
 
-def _digest(state: Mapping[str, Tensor]) -> str:
-    """Sha256 over names and bytes. It lies in the file's own header, so that no second file can be out of step with it."""
+def digest(state: Mapping[str, Tensor]) -> str:
+    """Sha256 over names and bytes of weights on the CPU.
+
+    It lies in the file's own header, so that no second file can be out of step with it.
+    """
     total = hashlib.sha256()
     for key in sorted(state):
         total.update(f"{key} {state[key].dtype} {tuple(state[key].shape)}\n".encode())

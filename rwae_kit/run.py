@@ -12,10 +12,13 @@ from attrs import frozen
 from rwae_kit import checkpoint, distributed, evaluation
 from rwae_kit.build import GIVEN, build, from_pretrained, open_dataset, require, resolve
 from rwae_kit.composition import composed, recipe_values
+from rwae_kit.convert import structure
 from rwae_kit.data import Clips, check_finite, clips_from
-from rwae_kit.errors import DataError, RwaeError
-from rwae_kit.evaluation import Evaluation
-from rwae_kit.interfaces import JudgedDataset, SequenceDataset
+from rwae_kit.errors import DataError, RwaeError, did_you_mean
+from rwae_kit.evaluation import Evaluation, Result
+from rwae_kit.evaluation.judges import find_judge, load_judge
+from rwae_kit.evaluation.protocols import PROTOCOLS, Subject
+from rwae_kit.interfaces import Judge, JudgedDataset, SequenceDataset
 from rwae_kit.model import SequenceAutoencoder
 from rwae_kit.recipe import Recipe, merge
 from rwae_kit.registry import Registry
@@ -111,6 +114,7 @@ def evaluate(
     untrained: bool = True,
     seed: int = 0,
     registry: Registry | None = None,
+    judge: Path | str | None = None,
 ) -> Evaluation:
     """Score a model on held-out clips, beside the same model untrained; with a judge where its data set has one.
 
@@ -121,29 +125,100 @@ def evaluate(
         untrained: score the model with fresh weights too: what the architecture reaches without learning.
         seed: of pairs, probes and draws.
         registry: what is registered; None for all installed plugins.
+        judge: the folder of a trained judge; None takes the data set's own, or the one that was trained for these data.
 
     Raises:
         DataError: the data came from Python and are not given, or are not those that the model was trained on.
     """
     registry = registry or Registry.installed()
-    recipe = Recipe.from_dict(model.origin["recipe"])
-    judge = None
-    if data is None:
-        dataset = dataset_of(model, registry)
-        data = {name: dataset.clips(name) for name in {"train", split}}
-        judge = dataset.judge() if isinstance(dataset, JudgedDataset) else None
-    for name in ("train", split):
-        if name not in data:
-            raise DataError(f"evaluate: the clips of the split {name!r} are missing; given: {', '.join(data)}")
-    fresh = build(recipe, registry, model.info)[0].to(model.device).eval() if untrained else None
+    data, asked = _scored(model, data, split, registry, judge)
     return evaluation.evaluate(
         model,
         {"train": data["train"], "test": data[split]},
-        judge=judge,
-        untrained=fresh,
+        judge=asked,
+        untrained=_fresh(model, registry) if untrained else None,
         metrics={name: registry.get("metric", name)() for name in registry.names("metric")},
         seed=seed,
     )
+
+
+def score(
+    model: SequenceAutoencoder,
+    protocol: str,
+    data: Mapping[str, Clips] | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    judge: Path | str | None = None,
+    split: str = "test",
+    untrained: bool = True,
+    draws: int | None = None,
+    seed: int = 0,
+    registry: Registry | None = None,
+) -> Result:
+    """Score a model by a protocol: "cdsvae2021", "rwae2021", "swap", "probe", "eer" or "msd".
+
+    Args:
+        model, data, split, untrained, registry, judge: as for `evaluate`.
+        settings: the protocol's own, by name.
+        draws: how often whatever the protocol samples is drawn for each clip; None for once.
+        seed: of pairs, draws, probes and bootstrap.
+
+    Raises:
+        RwaeError: an unknown protocol or setting, no judge for one that needs it, or draws for one that samples nothing.
+        DataError: as for `evaluate`.
+    """
+    if protocol not in PROTOCOLS:
+        raise RwaeError(f"unknown protocol {protocol!r}. {did_you_mean(protocol, PROTOCOLS)}")
+    chosen = PROTOCOLS[protocol]
+    if draws is not None and (draws < 1 or not chosen.draws):
+        raise RwaeError(f"draws is {draws}, but " + ("has to be at least 1" if chosen.draws else f"{protocol} samples nothing"))
+    if judge is not None and not chosen.judged:
+        raise RwaeError(f"{protocol} asks no judge: leave {judge} out")
+    values: Any = structure(settings or {}, chosen.settings, protocol)
+    registry = registry or Registry.installed()
+    data, asked = _scored(model, data, split, registry, judge, wanted=chosen.judged)
+    subject = Subject(
+        model=model,
+        test=data[split],
+        train=data["train"],
+        untrained=_fresh(model, registry) if untrained else None,
+        judge=asked,
+        split=split,
+        draws=draws or 1,
+        seed=seed,
+    )
+    return chosen.run(subject, values)
+
+
+def _scored(
+    model: SequenceAutoencoder,
+    data: Mapping[str, Clips] | None,
+    split: str,
+    registry: Registry,
+    judge: Path | str | None,
+    wanted: bool = True,
+) -> tuple[Mapping[str, Clips], Judge | None]:
+    """The clips that a model is scored with, and their judge: the one that is named, the data set's own, or a trained one."""
+    own = None
+    if data is None:
+        dataset = dataset_of(model, registry)
+        data = {name: dataset.clips(name) for name in {"train", split}}
+        own = dataset.judge() if isinstance(dataset, JudgedDataset) and judge is None and wanted else None
+    for name in ("train", split):
+        if name not in data:
+            raise DataError(f"evaluate: the clips of the split {name!r} are missing; given: {', '.join(data)}")
+    info = data[split].info
+    folder = Path(judge) if judge is not None else find_judge(info) if own is None and wanted else None
+    if folder is None:
+        return data, own
+    trained = load_judge(folder, str(model.device))
+    trained.check(info, str(folder))
+    return data, trained
+
+
+def _fresh(model: SequenceAutoencoder, registry: Registry) -> SequenceAutoencoder:
+    """The same model untrained."""
+    return build(Recipe.from_dict(model.origin["recipe"]), registry, model.info)[0].to(model.device).eval()
 
 
 def dataset_of(model: SequenceAutoencoder, registry: Registry) -> SequenceDataset:

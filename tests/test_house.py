@@ -38,14 +38,14 @@ MAY_IMPORT = {
     "model": "interfaces latents noise data running_statistics",
     "objective": "interfaces latents distributed model",  # it asks the model that it is handed for draws and pre-activations
     "training": "convert model objective checkpoint distributed data latents noise interfaces",
-    "evaluation": "model data latents interfaces",
+    "evaluation": "model data latents interfaces checkpoint",
     "report": "convert model data latents evaluation",  # it shows the tables of an evaluation
     "testing": "interfaces latents noise objective data convert registry?",
     "build": "recipe convert registry interfaces latents model objective checkpoint data evaluation",
     "interop": "build composition recipe registry convert checkpoint data model",
     "run_folder": "convert recipe training.config checkpoint distributed kernels",
-    "run": "run_folder build composition recipe registry training data evaluation report model objective checkpoint distributed "
-    "interfaces",
+    "run": "run_folder build composition convert recipe registry training data evaluation report model objective checkpoint "
+    "distributed interfaces",
     "cli": "*",
     "front door": "*",
     "plugins": "kernels data",

@@ -13,7 +13,22 @@ from typing import Annotated, Any
 import typer
 
 from rwae_kit import __version__
-from rwae_kit.cli import bench, compare, convert, data, doctor, evaluate, plugins, recipes, report, sample, swap, train, traverse
+from rwae_kit.cli import (
+    bench,
+    compare,
+    convert,
+    data,
+    doctor,
+    evaluate,
+    judge,
+    plugins,
+    recipes,
+    report,
+    sample,
+    swap,
+    train,
+    traverse,
+)
 from rwae_kit.cli.output import note, say
 from rwae_kit.errors import RwaeError
 from rwae_kit.registry import Entry, Registry
@@ -64,6 +79,7 @@ def assemble(words: Sequence[str]) -> typer.Typer:
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(plugins.app, name="plugins")
     app.add_typer(data.app, name="data")
+    app.add_typer(judge.app, name="judge")
     app.add_typer(bench.app, name="bench")
     app.command("doctor")(doctor.doctor)
     own = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}

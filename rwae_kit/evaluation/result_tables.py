@@ -5,18 +5,20 @@ from __future__ import annotations
 from rwae_kit.evaluation.results import Result, Score
 from rwae_kit.evaluation.tables import Table
 
+BUILT = ("model", "untrained")
+"""Rows whose intervals are shown; those of real clips and stand-ins are in the result."""
 NATS = ("IS", "H(y|x)", "H(y)")
 """Endings of the names of scores that are numbers; `percentage` says which others are."""
 
 
 def result_table(result: Result) -> Table:
-    """One row for each score, one column for each model that was scored, and one for its intervals where it has any."""
+    """One row for each score, one column for each model that was scored; those that were built have one for intervals too."""
     names = list(dict.fromkeys(name for scores in result.rows.values() for name in scores))
     headers, columns = [""], [names]
     for model, scores in result.rows.items():
         headers.append(model)
         columns.append([value_words(name, scores.get(name)) for name in names])
-        if any(_ends(score) for score in scores.values()):
+        if model in BUILT and any(_ends(score) for score in scores.values()):
             headers.append("95 %")
             columns.append([interval_words(name, scores.get(name)) for name in names])
     rows = [list(row) for row in zip(*columns, strict=True)]

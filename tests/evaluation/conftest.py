@@ -73,7 +73,7 @@ class BarJudge(Judge):
         }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_bars():
     return bars
 

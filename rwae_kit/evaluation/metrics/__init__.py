@@ -16,6 +16,7 @@ from rwae_kit.evaluation.metrics.msd import (
     factor_map,
     frame_consistency,
     intervention,
+    intervention_scores,
     latent_vectors,
 )
 
@@ -46,6 +47,7 @@ __all__ = [
     "inception_intervals",
     "inception_scores",
     "intervention",
+    "intervention_scores",
     "latent_vectors",
     "roc",
     "trivial_codes",

@@ -89,14 +89,22 @@ def intervention(codes: Codes, mapped: FactorMap, partner: ArrayLike, reads: Rea
     Source: ours, in the spirit of the MSD benchmark, whose own formula is `benchmark_intervention`. Ours asks for both clips'
     labels and counts only pairs that differ, so that it can be read as a share without a correction for chance.
     """
-    other, moved, kept = _partners(partner, len(codes)), {}, {}
-    for name in mapped.dims:
-        read = reads(*exchanged(codes, mapped, mapped.dims[name], other))
+    other = _partners(partner, len(codes))
+    readings = {name: reads(*exchanged(codes, mapped, dims, other)) for name, dims in mapped.dims.items()}
+    own = {name: codes.factors[name] for name in mapped.dims}
+    return intervention_scores(own, {name: labels[other] for name, labels in own.items()}, readings)
+
+
+def intervention_scores(
+    own: Mapping[str, Array], others: Mapping[str, Array], readings: Mapping[str, Mapping[str, Array]]
+) -> Intervention:
+    """The scores from what was read: the clips' labels, those of their partners, and for each exchanged factor a reading of all."""
+    moved, kept = {}, {}
+    for name, read in readings.items():
         rates = {}
-        for judged in mapped.dims:
-            own = codes.factors[judged]
-            differ = own != own[other]
-            expected = own[other] if judged == name else own
+        for judged in own:
+            differ = own[judged] != others[judged]
+            expected = (others if judged == name else own)[judged]
             rates[judged] = float(np.mean(_read(read, judged)[differ] == expected[differ])) if differ.any() else float("nan")
         moved[name] = rates.pop(name)
         kept[name] = _mean(rates.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from attrs import frozen
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-from rwae_kit.data import DataInfo
+from rwae_kit.data import DataInfo, Factor
 from rwae_kit.errors import RwaeError
 from rwae_kit.evaluation import Codes
 
@@ -20,6 +19,10 @@ MOST = 1000
 FEWEST = 10
 COLOURS = 10
 """Classes with a colour of their own: the most frequent ones. The others share a grey."""
+LEAST = 3
+"""Clips of a class, on average, that make its colour worth a look; a factor with more classes than that is left out."""
+ROUNDS = 8
+"""The classes are drawn by turns, an eighth of each at a time: drawn whole, the last would cover the others where they mix."""
 SIDE, MARGIN = 320, 8
 
 
@@ -44,25 +47,23 @@ def panels(codes: Codes, info: DataInfo, seed: int = 0) -> list[Panel]:
     """A panel for each labelled factor, static ones first: they should fall into groups, dynamic ones should be mixed.
 
     Raises:
-        RwaeError: nothing to colour by, too few clips, codes that do not differ or are not finite, or no scikit-learn.
+        RwaeError: no factor to colour by, too few clips, codes that do not differ or are not finite, or no scikit-learn.
 
     Source: R-WAE, Fig. 6, which shows the digits of SM-MNIST. The dynamic factors beside them are ours, for contrast.
     """
     static = codes.static.astype(np.float64)
-    if not codes.factors:
-        raise RwaeError(f"{info.name} has no labels to colour them by")
+    factors = [name for name, labels in codes.factors.items() if LEAST * len(np.unique(labels)) <= len(labels)]
     if len(static) < FEWEST:
         raise RwaeError(f"it takes {FEWEST} clips or more, not {len(static)}")
     if not np.isfinite(static).all():
         raise RwaeError("some are not finite")
     if float(np.ptp(static, axis=0).max()) == 0:
         raise RwaeError("all clips have the same one")
+    if not factors:
+        raise RwaeError(f"{info.name} has no labels to colour them by, or too many classes for {len(static)} clips")
     places, nearest = _plane(static, seed), _nearest(static)
-    named = [(name, labels, info.factors[name]) for name, labels in codes.factors.items()]
-    return [
-        _panel(name, factor.kind, factor.classes, labels, places, nearest)
-        for name, labels, factor in sorted(named, key=lambda one: one[2].kind == "dynamic")
-    ]
+    factors.sort(key=lambda name: info.factors[name].kind == "dynamic")
+    return [_panel(name, info.factors[name], codes.factors[name], places, nearest) for name in factors]
 
 
 def _plane(static: NDArray[Any], seed: int) -> NDArray[Any]:
@@ -87,23 +88,22 @@ def _nearest(static: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(distance.fill_diagonal_(torch.inf).argmin(dim=1).numpy())
 
 
-def _panel(
-    name: str, kind: str, classes: Sequence[str], labels: NDArray[Any], places: NDArray[Any], nearest: NDArray[Any]
-) -> Panel:
-    counts = np.bincount(labels, minlength=len(classes))
+def _panel(name: str, factor: Factor, labels: NDArray[Any], places: NDArray[Any], nearest: NDArray[Any]) -> Panel:
+    counts = np.bincount(labels, minlength=len(factor.classes))
     present = [int(label) for label in np.flatnonzero(counts)]
     coloured = sorted(sorted(present, key=lambda label: -counts[label])[:COLOURS])
     rest = [label for label in present if label not in coloured]
     agreement = float((labels[nearest] == labels).mean())
     chance = float((counts * (counts - 1.0)).sum() / (len(labels) * (len(labels) - 1.0)))
     words = f"The static codes of {len(labels)} clips, by {name}: the nearest code is of the same class for {agreement:.0%} of them"
-    groups = [("others", np.isin(labels, rest))] if rest else []
-    groups += [(str(colour), labels == label) for colour, label in enumerate(coloured)]
-    drawn = [f'<path class="dot dot-{colour}" d="{_dots(places[chosen])}"/>' for colour, chosen in groups]
+    groups = [("others", places[np.isin(labels, rest)])] if rest else []
+    groups += [(str(colour), places[labels == label]) for colour, label in enumerate(coloured)]
+    turns = [(colour, points[turn::ROUNDS]) for turn in range(ROUNDS) for colour, points in groups]
+    drawn = [f'<path class="dot dot-{colour}" d="{_dots(points)}"/>' for colour, points in turns if len(points)]
     return Panel(
         factor=name,
-        kind=kind,
-        classes=tuple(classes[label] for label in coloured),
+        kind=factor.kind,
+        classes=tuple(factor.classes[label] for label in coloured),
         others=len(rest),
         agreement=agreement,
         chance=chance,

@@ -62,8 +62,7 @@ def overlaid(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[
                 for title, value in record.get(key, {}).items():
                     if isinstance(value, int | float) and math.isfinite(value):
                         found.setdefault(title, {}).setdefault(run, []).append((float(record["step"]), float(value)))
-        drawn = {title: {run: points for run, points in curves.items() if len(points) > 1} for title, curves in found.items()}
-        made[kind] = [Chart(title=title, curves=curves) for title, curves in drawn.items() if curves]
+        made[kind] = [Chart(title=title, curves=curves) for title, curves in found.items()]
     return made
 
 
@@ -91,8 +90,9 @@ def svg(chart: Chart, order: Sequence[str] = ()) -> Markup:
     parts += [_moment(x(step), _short(step)) for step in _ticks(0, max(last, 1), False)]
     for name, points in curves.items():
         place = colours.index(name) % COLOURS
-        line = " ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in points)
-        parts.append(f'<polyline class="curve curve-{place}" points="{line}"><title>{escape(name)}</title></polyline>')
+        lone = " lone" if len(points) == 1 else ""  # a line from a point to itself, whose round ends are a dot
+        line = " ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in (points * 2 if lone else points))
+        parts.append(f'<polyline class="curve curve-{place}{lone}" points="{line}"><title>{escape(name)}</title></polyline>')
     words = "; ".join(f"{name} from {_short(points[0][1])} to {_short(points[-1][1])}" for name, points in curves.items())
     label = escape(f"{chart.title} over {_short(last)} steps: {words}{', logarithmic axis' if log else ''}")
     return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(

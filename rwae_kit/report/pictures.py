@@ -81,7 +81,8 @@ def swap_picture(model: SequenceAutoencoder, a: Tensor, b: Tensor) -> Image.Imag
     """
     a, b = (x.to(model.device) if x.ndim == len(model.spec.frame) + 2 else x[None].to(model.device) for x in (a, b))
     clips = torch.stack([a, model.swap(a, b), model.swap(b, a), b], dim=1).flatten(0, 1)
-    return _strips(model, clips, words=["A", "A, moving as B", "B, moving as A", "B"] * len(a), group=4)
+    words = ("A, moving as B", "B, moving as A") if clips.ndim > 3 else ("static A, dynamic B", "static B, dynamic A")
+    return _strips(model, clips, words=["A", *words, "B"] * len(a), group=4)
 
 
 def matrix_picture(model: SequenceAutoencoder, static_from: Tensor, dynamic_from: Tensor) -> Moving:
@@ -137,7 +138,7 @@ def traversal_picture(model: SequenceAutoencoder, x: Tensor, clips: Clips, most:
             rows.append(_pictures(model, model.traverse(x, latent, dim, values)))
             words.append(f"{latent} {dim}")
         breaks.append(len(rows))
-    columns = [f"{value:+.1f}" if value else "mean" for value in torch.linspace(-2, 2, steps).tolist()]
+    columns = [f"{value:+.1f}" if abs(value) > 1e-6 else "mean" for value in torch.linspace(-2, 2, steps).tolist()]
 
     def frame(t: int) -> Image.Image:
         cells = [[clip[t] for clip in row] for row in rows]

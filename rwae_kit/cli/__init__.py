@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from rwae_kit import __version__
-from rwae_kit.cli import bench, convert, data, doctor, evaluate, plugins, recipes, report, sample, swap, train, traverse
+from rwae_kit.cli import bench, compare, convert, data, doctor, evaluate, plugins, recipes, report, sample, swap, train, traverse
 from rwae_kit.cli.output import note, say
 from rwae_kit.errors import RwaeError
 from rwae_kit.registry import Entry, Registry
@@ -55,6 +55,7 @@ def assemble(words: Sequence[str]) -> typer.Typer:
     app = typer.Typer(name="rwk", callback=_root, pretty_exceptions_enable=False)
     app.command("train", **train.SETTINGS)(train.command(words[1:] if words[:1] == ["train"] else ["--help"]))
     app.command("eval")(evaluate.evaluate)
+    app.command("compare")(compare.compare)
     app.command("swap")(swap.swap)
     app.command("sample")(sample.sample)
     app.command("traverse")(traverse.traverse)

@@ -59,18 +59,20 @@ def probe_accuracy(
     Raises:
         RwaeError: if scikit-learn is not installed.
     """
-    classes = np.unique(train_labels)
-    if len(classes) == 1:
-        return float(np.mean(test_labels == classes[0]))
+    return float(np.mean(probe_readings(probe, train, train_labels, test, seed) == test_labels))
+
+
+def probe_readings(probe: Literal["linear", "mlp"], train: Array, train_labels: Array, test: Array, seed: int = 0) -> Array:
+    """Fit a probe on one set of codes and return the classes that it reads from another, `[m]`: see `probe_accuracy`."""
+    values, counts = np.unique(train_labels, return_counts=True)
     train, test = _standardised(train, test)
-    if train.shape[1] == 0:
-        values, counts = np.unique(train_labels, return_counts=True)
-        return float(np.mean(test_labels == values[counts.argmax()]))
+    if len(values) == 1 or train.shape[1] == 0:
+        return np.full(len(test), values[counts.argmax()])
     classifier, not_converged = _classifier(probe, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", not_converged)
         classifier.fit(train, train_labels)
-    return float(np.mean(classifier.predict(test) == test_labels))
+    return np.asarray(classifier.predict(test))
 
 
 def probe_codes(train: Codes, test: Codes, factors: Mapping[str, Factor], seed: int = 0) -> tuple[ProbeScore, ...]:
@@ -81,7 +83,7 @@ def probe_codes(train: Codes, test: Codes, factors: Mapping[str, Factor], seed: 
     """
     scores = []
     for code in CODES:
-        seen, held_out = _read(train, code), _read(test, code)
+        seen, held_out = read_code(train, code), read_code(test, code)
         for name, factor in factors.items():
             labels = test.factors[name]
             if not np.isin(labels, train.factors[name]).any():
@@ -93,7 +95,8 @@ def probe_codes(train: Codes, test: Codes, factors: Mapping[str, Factor], seed: 
     return tuple(scores)
 
 
-def _read(codes: Codes, code: str) -> Array:
+def read_code(codes: Codes, code: str) -> Array:
+    """One of `CODES`, as vectors: `[n, d]`."""
     match code:
         case "static":
             return codes.static

@@ -70,7 +70,7 @@ def _plane(static: NDArray[Any], seed: int) -> NDArray[Any]:
     """Places `[n, 2]` within 0..1, the longer side filled. One thread: the sum over threads would differ from run to run."""
     try:
         from sklearn.manifold import TSNE
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
     except ImportError as error:
         raise RwaeError("t-SNE needs scikit-learn, which is not installed: pip install 'rwae-kit[eval]'") from error
     if static.shape[1] == 1:

@@ -37,29 +37,31 @@ class _Run:
     length: int
 
 
-def compare_page(tables: Sequence[Table], runs: Sequence[Path], *, title: str = "", notes: Sequence[str] = ()) -> str:
+def compare_page(
+    tables: Sequence[Table], runs: Sequence[Path], *, title: str = "", notes: Sequence[Sequence[str]] | None = None
+) -> str:
     """The whole page as text: one HTML file that asks nothing of the network.
 
     Arguments:
-        tables: the comparison itself, shown first, each as it is.
-        runs: run folders. Their pictures are those that `rwk report` has written; a run without is named.
+        tables: the comparison itself, each table as it is.
+        runs: run folders. Their pictures are those that `rwk report` has written; a run without is named. A folder that holds
+            nothing but results, those of another program's codes, is named too.
         title: "" counts the runs.
-        notes: sentences below the tables: what was left out, what is not comparable.
+        notes: for each table the sentences below it.
 
     Raises:
-        RwaeError: no run, or a folder that is none.
+        RwaeError: nothing to compare, or a folder that is no run.
     """
-    if not runs:
-        raise RwaeError("a page of comparison needs at least one run folder")
-    opened = [_open(folder, name) for folder, name in zip(runs, _names(runs), strict=True)]
+    if not runs and not tables:
+        raise RwaeError("a page of comparison needs at least one run folder, or a table")
+    opened = [_open(Path(folder), name) for folder, name in zip(runs, _names(runs), strict=True)]
     names = [run.name for run in opened]
     charts = curves.overlaid({run.name: run.records for run in opened})
     pictures = {name: _beside(opened, name) for name in PICTURES}
     return render(
         "compare.html.j2",
-        title=title or (f"{len(runs)} runs compared" if len(runs) > 1 else f"The run {names[0]}"),
-        tables=tables,
-        notes=notes,
+        title=title or {0: "Scores compared", 1: f"The run {'; '.join(names)}"}.get(len(names), f"{len(names)} runs compared"),
+        tables=list(zip(tables, notes if notes is not None else [()] * len(tables), strict=True)),
         overview=_overview(opened),
         differences=_differences(opened),
         pictures=[(PICTURES[name], some) for name, some in pictures.items() if some],
@@ -75,21 +77,29 @@ def compare_page(tables: Sequence[Table], runs: Sequence[Path], *, title: str = 
 
 
 def _open(folder: Path, name: str) -> _Run:
+    files = {file: folder / file for file in ("recipe.toml", "model.json")}
+    if not any(path.exists() for path in (*files.values(), folder / "results")):
+        raise RwaeError(f"{folder}: this is no run folder: there is no recipe.toml in it, no model.json and no results")
     try:
-        recipe = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8"))
-        model = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        frame, length = tuple(model["info"]["frame"]), int(model["info"]["length"])
-    except FileNotFoundError as error:
-        raise RwaeError(f"{folder}: this is no run folder with a model: {Path(error.filename).name} is missing") from error
-    except (ValueError, KeyError, TypeError) as error:
+        texts = {file: path.read_text(encoding="utf-8") if path.exists() else "" for file, path in files.items()}
+        info = json.loads(texts["model.json"] or "{}").get("info", {})
+        return _Run(
+            name=name,
+            folder=folder,
+            recipe=tomllib.loads(texts["recipe.toml"]),
+            records=read_records(folder / "metrics.jsonl"),
+            frame=tuple(info.get("frame", ())),
+            length=int(info.get("length", 0)),
+        )
+    except (ValueError, AttributeError, TypeError) as error:
         raise RwaeError(f"{folder}: recipe.toml or model.json cannot be read: {error}") from error
-    records = read_records(folder / "metrics.jsonl")
-    return _Run(name=name, folder=folder, recipe=recipe, records=records, frame=frame, length=length)
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
     """The last part of each path, and as much before it as tells the runs apart."""
-    parts = [run.resolve().parts for run in runs]
+    if not runs:
+        return []
+    parts = [Path(run).resolve().parts for run in runs]
     if repeated := [str(run) for run, times in zip(runs, map(Counter(parts).get, parts), strict=True) if (times or 0) > 1]:
         raise RwaeError(f"the run {repeated[0]} is named {len(repeated)} times: give each run once")
     depth = next(k for k in count(1) if len({part[-k:] for part in parts}) == len(parts))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rwae_kit.convert import flat
 from rwae_kit.errors import RwaeError
-from rwae_kit.evaluation import Result, Score
+from rwae_kit.evaluation import Result
+from rwae_kit.evaluation.compare import short_hash
+from rwae_kit.evaluation.result_tables import interval_words, value_words
 
 FOLDER = "results"
+WIDE = 8
+"""More scores than that are rows instead of columns."""
 
 
 class Cell(NamedTuple):
@@ -22,12 +25,14 @@ class Cell(NamedTuple):
 
 
 class ResultTable(NamedTuple):
-    """A protocol's table: `rows` are the models with a cell for each of the `scores`; `notes` say how it was measured."""
+    """A protocol's table: models are rows and scores columns, or the other way round where the scores are many."""
 
     title: str
-    scores: list[str]
+    headers: list[str]
     rows: list[tuple[str, list[Cell]]]
     notes: list[str]
+    """How it was measured."""
+    long: bool
 
 
 def read_results(folder: Path) -> list[Result]:
@@ -53,19 +58,26 @@ def result_table(result: Result, data_hash: str = "") -> ResultTable:
         data_hash: of the data that the model was trained on; a result on others says so. "" leaves that out.
     """
     scores = list(dict.fromkeys(name for row in result.rows.values() for name in row))
-    rows = [(model, [_cell(row.get(name)) for name in scores]) for model, row in result.rows.items()]
-    return ResultTable(title=result.protocol, scores=scores, rows=rows, notes=_notes(result, data_hash))
+    cells = {
+        model: [Cell(value_words(name, row.get(name)), interval_words(name, row.get(name))) for name in scores]
+        for model, row in result.rows.items()
+    }
+    long = len(scores) > WIDE
+    rows = [(name, [row[k] for row in cells.values()]) for k, name in enumerate(scores)] if long else list(cells.items())
+    headers = list(cells) if long else scores
+    return ResultTable(title=result.protocol, headers=headers, rows=rows, notes=_notes(result, data_hash), long=long)
 
 
 def _notes(result: Result, data_hash: str) -> list[str]:
     drawn = f", {result.draws} draws for each" if result.draws > 1 else ""
-    measured = f"{result.clips} clips of {result.data} ({result.split}){drawn}, seed {result.seed}."
-    said = [f"{measured} In brackets: 95 % intervals, by bootstrap over clips."]
+    measured = f"{result.clips:,} clips of {result.data} ({result.split}){drawn}, seed {result.seed}."
+    said = [f"{measured} The smaller numbers are 95 % intervals, by bootstrap over clips."]
     if data_hash and result.data_hash != data_hash:
-        said.append(f"These are not the data that the model was trained on (sha256 {result.data_hash[:12]}, not {data_hash[:12]}).")
+        hashes = f"sha256 {short_hash(result.data_hash)}, not {short_hash(data_hash)}"
+        said.append(f"These are not the data that the model was trained on ({hashes}).")
     if result.judge:
         own = ", ".join(f"{factor} {100 * share:.1f} %" for factor, share in result.judge_accuracy.items())
-        said.append(f"Judge {result.judge[:12]}" + (f", right on real clips: {own}." if own else "."))
+        said.append(f"Judge {short_hash(result.judge)}" + (f", right on real clips: {own}." if own else "."))
     if result.settings:
         said.append("Settings: " + "; ".join(f"{name} = {in_words(value)}" for name, value in flat(result.settings).items()) + ".")
     return said
@@ -74,18 +86,3 @@ def _notes(result: Result, data_hash: str) -> list[str]:
 def in_words(value: Any) -> str:
     """A value as it is read, a list without its brackets."""
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _cell(score: Score | None) -> Cell:
-    if score is None:
-        return Cell("–")
-    if score.low is None or score.high is None:
-        return Cell(_short(score.value))
-    return Cell(_short(score.value), f"[{_short(score.low)}, {_short(score.high)}]")
-
-
-def _short(value: float) -> str:
-    """Four digits: an accuracy of 0.9998 is not 1."""
-    if not math.isfinite(value):
-        return str(value)
-    return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"

@@ -59,7 +59,7 @@ def pages(world, tmp_path_factory):
     warning = "the file /" + "very_long_path/" * 12 + " was ignored"
     report, _ = (write_report(run, model, clips, warnings=[warning], long=6).read_text(encoding="utf-8") for run in runs)
     table = Table("A table", ["", *(f"column {n}" for n in range(20))], [["row", *("0.1234 [0.1, 0.2]" for _ in range(20))]])
-    return {"report": report, "compare": compare_page([table], runs, notes=["note " * 50])}
+    return {"report": report, "compare": compare_page([table], runs, notes=[["note " * 50]])}
 
 
 def _browse(folder, page, size, *flags):

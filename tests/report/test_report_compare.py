@@ -31,7 +31,7 @@ def runs(world, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(runs):
-    return Page(compare_page([TABLE], runs, notes=["Seeds differ."]))
+    return Page(compare_page([TABLE], runs, notes=[["Seeds differ."]]))
 
 
 def test_the_tables_stand_as_they_were_given(page):
@@ -101,13 +101,24 @@ def test_runs_of_the_same_name_are_told_apart_by_their_folders(world, tmp_path):
     assert "two/run" in page.text
 
 
+def test_tables_alone_and_results_of_another_program_have_pages_too(tmp_path):
+    page = Page(compare_page([TABLE], []))
+    assert "Scores compared" in page.text
+    assert "swap <of> toy" in page.text
+    assert [link["href"] for link in page.all("a")] == ["#main", "#scores"]
+    assert page.all("img") == []
+    (tmp_path / "foreign" / "results").mkdir(parents=True)
+    page = Page(compare_page([TABLE], [tmp_path / "foreign"]))
+    assert "The run foreign" in page.text
+    assert "foreign has no pictures" in page.text
+
+
 def test_what_is_no_run_is_refused(runs, tmp_path):
-    with pytest.raises(RwaeError, match="at least one run folder"):
+    with pytest.raises(RwaeError, match="at least one run folder, or a table"):
         compare_page([], [])
-    with pytest.raises(RwaeError, match=rf"{tmp_path}: this is no run folder with a model: recipe.toml is missing"):
+    with pytest.raises(RwaeError, match=rf"{tmp_path}: this is no run folder: there is no recipe.toml"):
         compare_page([], [tmp_path])
-    (tmp_path / "recipe.toml").write_text("")
-    (tmp_path / "model.json").write_text("{}")
+    (tmp_path / "model.json").write_text("[]")
     with pytest.raises(RwaeError, match=r"recipe.toml or model.json cannot be read"):
         compare_page([], [tmp_path])
     with pytest.raises(RwaeError, match="named 2 times"):

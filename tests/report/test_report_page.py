@@ -117,7 +117,7 @@ def test_the_results_of_protocols_stand_with_their_intervals_and_their_judge(run
     (run / "results").mkdir()
     (run / "results" / "swap.json").write_text(json.dumps(toy_result().to_dict()))
     said = Page(write_report(run, model, clips, long=6).read_text(encoding="utf-8")).text
-    for words in ("Protocol swap", "0.9998", "[0.98, 1]", "copy <it>", "Judge abababababab", "level 99.8 %", "k = 1, 2"):
+    for words in ("Protocol swap", "99.2 %", "98.0 to 100.0", "copy <it>", "Judge abababab", "level 99.8 %", "k = 1, 2"):
         assert words in said
 
 

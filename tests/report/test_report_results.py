@@ -1,30 +1,33 @@
 from __future__ import annotations
 
 import json
-import math
 
 import pytest
 from report_toys import toy_result
 
 from rwae_kit.errors import RwaeError
 from rwae_kit.evaluation import Score
-from rwae_kit.report.results import Cell, read_results, result_table
+from rwae_kit.report.results import WIDE, Cell, read_results, result_table
 
 
 def test_every_model_is_a_row_and_every_score_a_column_with_its_interval():
     table = result_table(toy_result())
     assert table.title == "swap"
-    assert table.scores == ["Acc", "H(y|x)"]
+    assert table.headers == ["Acc", "H(y|x)"]
+    assert not table.long
     assert table.rows == [
-        ("model", [Cell("0.9998", "[0.98, 1]"), Cell("0.0551")]),
-        ("copy <it>", [Cell("0.25"), Cell("–")]),
+        ("model", [Cell("99.2 %", "98.0 to 100.0"), Cell("0.0551")]),
+        ("copy <it>", [Cell("25.0 %"), Cell("–")]),
     ]
 
 
-def test_numbers_keep_four_digits_and_say_when_they_are_none():
-    rows = {"model": {"a": Score(value=123456.7), "b": Score(value=math.nan), "c": Score(value=-98.987, low=-99.0, high=-98.0)}}
-    (row,) = result_table(toy_result(rows=rows)).rows
-    assert row[1] == [Cell("123,457"), Cell("nan"), Cell("-98.99", "[-99, -98]")]
+def test_many_scores_become_rows():
+    names = [f"score {n}" for n in range(WIDE + 1)]
+    rows = {model: {name: Score(value=value) for name in names} for model, value in (("model", 0.5), ("noise", 0.1))}
+    table = result_table(toy_result(rows=rows))
+    assert table.headers == ["model", "noise"]
+    assert table.long
+    assert table.rows == [(name, [Cell("50.0 %"), Cell("10.0 %")]) for name in names]
 
 
 def test_the_notes_say_how_it_was_measured_and_by_which_judge():

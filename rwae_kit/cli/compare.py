@@ -15,7 +15,7 @@ from rwae_kit.cli.output import emit, note, say, show
 from rwae_kit.cli.runs import check_out
 
 if TYPE_CHECKING:
-    from rwae_kit.evaluation import Comparison
+    from rwae_kit.evaluation import Comparison, Table
 
 
 def compare(
@@ -75,7 +75,8 @@ def _page(found: Sequence[Comparison], runs: Sequence[Path], score: Sequence[str
     from rwae_kit import evaluation
     from rwae_kit.report import compare_page
 
-    tables, notes = [], []
+    tables: list[Table] = []
+    notes: list[list[str]] = []
     for one in found:
         some = evaluation.comparison_tables(one, score)
         tables += some

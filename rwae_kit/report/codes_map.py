@@ -43,7 +43,7 @@ class Panel:
     drawing: Markup
 
 
-def panels(codes: Codes, info: DataInfo, seed: int = 0) -> list[Panel]:
+def panels(codes: Codes, info: DataInfo) -> list[Panel]:
     """A panel for each labelled factor, static ones first: they should fall into groups, dynamic ones should be mixed.
 
     Raises:
@@ -61,13 +61,16 @@ def panels(codes: Codes, info: DataInfo, seed: int = 0) -> list[Panel]:
         raise RwaeError("all clips have the same one")
     if not factors:
         raise RwaeError(f"{info.name} has no labels to colour them by, or too many classes for {len(static)} clips")
-    places, nearest = _plane(static, seed), _nearest(static)
+    places, nearest = _plane(static), _nearest(static)
     factors.sort(key=lambda name: info.factors[name].kind == "dynamic")
     return [_panel(name, info.factors[name], codes.factors[name], places, nearest) for name in factors]
 
 
-def _plane(static: NDArray[Any], seed: int) -> NDArray[Any]:
-    """Places `[n, 2]` within 0..1, the longer side filled. One thread: the sum over threads would differ from run to run."""
+def _plane(static: NDArray[Any]) -> NDArray[Any]:
+    """Places `[n, 2]` within 0..1, the longer side filled.
+
+    The same codes have the same places: they start from their principal components, and one thread adds up in one order.
+    """
     try:
         from sklearn.manifold import TSNE
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
@@ -77,7 +80,7 @@ def _plane(static: NDArray[Any], seed: int) -> NDArray[Any]:
         static = np.concatenate([static, np.zeros_like(static)], axis=1)
     perplexity = min(30.0, (len(static) - 1) / 3)
     with threadpool_limits(limits=1):
-        found = TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(static.astype(np.float32))
+        found = TSNE(init="pca", perplexity=perplexity, random_state=0).fit_transform(static.astype(np.float32))
     low, high = found.min(axis=0), found.max(axis=0)
     extent = max(float((high - low).max()), 1e-12)
     return np.asarray((found - (low + high) / 2) / extent + 0.5)

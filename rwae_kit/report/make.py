@@ -121,7 +121,7 @@ def write_report(
 def _map_of(model: SequenceAutoencoder, clips: Clips, seed: int) -> CodesMap:
     codes = encode_clips(model, some(clips, codes_map.MOST, seed))
     try:
-        return CodesMap(panels=codes_map.panels(codes, clips.info, seed), clips=len(codes))
+        return CodesMap(panels=codes_map.panels(codes, clips.info), clips=len(codes))
     except RwaeError as error:
         return CodesMap(reason=str(error))
 

@@ -20,11 +20,12 @@ OWN = "model"
 """The row of a result that is the run's own."""
 POOLED = ("constant", "noise", "oracle")
 """Stand-ins that have nothing of a run but its sizes: one row for all. Any other is one row only where all runs have the same."""
+_ABOUT = ("data", "data_hash", "split", "clips", "judge", "judge_accuracy", "settings", "draws", "seed")
 _WORDS = ("title", "method", "paper", "about")
 SAID = 3
 """How many differences of a recipe its name tells."""
-MUST_AGREE = ("data", "data_hash", "split", "judge", "settings", "draws", "seed")
-"""What has to be the same for scores to stand in one table."""
+MUST_AGREE = ("data hash", "split", "judge", "draws", "seed")
+"""What has to be the same for scores to stand in one table, beside every one of the settings."""
 
 
 @frozen(kw_only=True)
@@ -174,22 +175,28 @@ def _alike(scored: Sequence[Scored], mixed: bool) -> list[list[Scored]]:
     return groups
 
 
+def _conditions(result: Result) -> dict[str, Any]:
+    """What a result was measured under, by name; data without a hash go by their name."""
+    values = (result.data_hash or result.data, result.split, result.judge, result.draws, result.seed)
+    return dict(zip(MUST_AGREE, values, strict=True)) | {f"setting {name!r}": value for name, value in result.settings.items()}
+
+
 def _differs(one: Result, other: Result) -> list[str]:
     """What keeps two results apart, in words."""
+    first, second = _conditions(one), _conditions(other)
     return [
-        f"{name.replace('_', ' ')} differs ({_short(getattr(one, name))}, {_short(getattr(other, name))})"
-        for name in MUST_AGREE
-        if getattr(one, name) != getattr(other, name)
+        f"{name} differs ({_short(first.get(name))}, {_short(second.get(name))})"
+        for name in dict.fromkeys((*first, *second))
+        if first.get(name) != second.get(name)
     ]
 
 
 def _apart(group: Sequence[Scored], groups: Sequence[Sequence[Scored]]) -> str:
     """What this group has and others have not, in words."""
-    found = [[getattr(one[0].result, name) for one in groups] for name in MUST_AGREE]
+    own = _conditions(group[0].result)
+    all_of_them = [_conditions(one[0].result) for one in groups]
     return ", ".join(
-        f"{name.replace('_', ' ')} {_short(getattr(group[0].result, name))}"
-        for name, values in zip(MUST_AGREE, found, strict=True)
-        if any(value != values[0] for value in values)
+        f"{name} {_short(value)}" for name, value in own.items() if any(other.get(name) != value for other in all_of_them)
     )
 
 
@@ -205,11 +212,12 @@ def _together(scored: Sequence[Scored], apart: str) -> Comparison:
     for label, group in zip(labels, groups.values(), strict=True):
         seeds = [one.seed for one in group if one.seed is not None]
         said = f", seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" if seeds else ""
-        notes.append(f"{label}: {group[0].title}; {', '.join(str(one.folder) for one in group)}{said}.")
+        title = f"{group[0].title}; " if group[0].title != label else ""
+        notes.append(f"{label}: {title}{', '.join(str(one.folder) for one in group)}{said}.")
         if len(set(seeds)) < len(seeds):
             notes.append(f"{label}: {len(seeds)} runs, but {len(set(seeds))} different seeds: the deviation is too small.")
         lines += [
-            _line(label if row == OWN else f"{row}: {label}", group, row)
+            _line(label if row == OWN else f"{row}: {label}" if len(groups) > 1 else row, group, row)
             for row in (OWN, *rows)
             if row not in shared and any(row in one.result.rows for one in group)
         ]
@@ -219,7 +227,7 @@ def _together(scored: Sequence[Scored], apart: str) -> Comparison:
         protocol=first.protocol,
         data=first.data,
         lines=tuple(lines),
-        about={name: getattr(first, name) for name in (*MUST_AGREE, "clips", "judge_accuracy")},
+        about={name: getattr(first, name) for name in _ABOUT},
         notes=tuple(notes),
         apart=apart,
     )
@@ -304,7 +312,7 @@ def _published_tables(protocol: str | None) -> list[tuple[str, str]]:
 def _short(value: Any) -> str:
     if isinstance(value, str):
         return short_hash(value) or "none"
-    return json.dumps(value, default=str) if isinstance(value, Mapping) else str(value)
+    return "none" if value is None else json.dumps(value, default=str)
 
 
 def short_hash(text: str) -> str:

@@ -146,9 +146,10 @@ def test_the_same_seed_twice_is_told(seeds, make):
     [
         ({"judge": "judge-two"}, r"judge differs \(judge-one, judge-two\)"),
         ({"data_hash": "xyz"}, r"data hash differs \(abc, xyz\)"),
-        ({"settings": {"encoded": "draws"}}, r'settings differs \({"encoded": "means"}, {"encoded": "draws"}\)'),
+        ({"settings": {"encoded": "draws"}}, r"setting 'encoded' differs \(means, draws\)"),
         ({"split": "validation"}, r"split differs \(test, validation\)"),
         ({"draws": 5}, r"draws differs \(1, 5\)"),
+        ({"settings": {"encoded": "means", "drop_last": 64}}, r"setting 'drop_last' differs \(none, 64\)"),
     ],
 )
 def test_results_that_do_not_belong_together_are_refused_and_mixed_shows_them_apart(change, said, seeds, make):
@@ -156,10 +157,18 @@ def test_results_that_do_not_belong_together_are_refused_and_mixed_shows_them_ap
     with pytest.raises(DataError, match=f"rwae-0 and .*other do not belong in one table of cdsvae2021: {said}.*--mixed"):
         compare([*seeds, other])
     first, second = compare([*seeds, other], mixed=True)
-    assert [line.name for line in second.lines if line.kind == "model"] == ["Other", "untrained: Other"]
+    assert [line.name for line in second.lines if line.kind == "model"] == ["Other", "untrained"]
     titles = {comparison_tables(one)[0].title for one in (first, second)}
     assert len(titles) == 2
     assert all(title.startswith("cdsvae2021: sprites, ") for title in titles)
+
+
+def test_the_same_clips_belong_together_whatever_they_are_called_and_nameless_data_go_by_their_name(seeds, make):
+    other = make("other", evolve(result(0.5), data="their-file"), title="Other")
+    assert len(compare([*seeds, other])) == 1
+    one, two = (make(f"bare-{name}", evolve(result(0.5), data_hash="", data=name)) for name in "ab")
+    with pytest.raises(DataError, match=r"data hash differs \(a, b\)"):
+        compare([one, two])
 
 
 def test_without_a_name_every_protocol_that_all_runs_have_is_shown(seeds, make):

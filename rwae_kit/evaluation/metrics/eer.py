@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from rwae_kit.errors import DataError
 from rwae_kit.evaluation.metrics.bootstrap import draws_of, interval
-from rwae_kit.evaluation.metrics.checks import Floats, numbers, whole
+from rwae_kit.evaluation.metrics.checks import Floats, Integers, numbers, whole
 from rwae_kit.evaluation.results import Score
 
 DECIMALS = 12
@@ -44,7 +45,12 @@ def roc(scores: ArrayLike, same: ArrayLike) -> Roc:
     if wanted.shape != values.shape:
         raise DataError(f"same: its shape is {list(wanted.shape)}, that of the scores {list(values.shape)}")
     order, last = _sorted(values)
-    return Roc(np.concatenate([[np.inf], values[order][last]]), *_errors(wanted[order].astype(np.float64), last))
+    accepted, seen = np.cumsum(wanted[order]), np.arange(1, len(values) + 1)
+    right, wrong = int(accepted[-1]), len(values) - int(accepted[-1])
+    if not right or not wrong:
+        raise DataError("same: there should be pairs of both kinds, some to be accepted and some to be rejected")
+    rates = ((seen - accepted)[last] / wrong, 1 - accepted[last] / right)
+    return Roc(*(np.append(first, values) for first, values in zip((np.inf, 0, 1), (values[order][last], *rates), strict=True)))
 
 
 def equal_error_rate(codes: ArrayLike, labels: ArrayLike) -> float:
@@ -60,7 +66,7 @@ def equal_error_rate(codes: ArrayLike, labels: ArrayLike) -> float:
     Raises:
         DataError: if there are no two clips with the same label, or none with different ones.
 
-    Source: R-WAE, Table 5; C-DSVAE, Table 4; Hsu et al. 2017. None says how ties and crossings between points are dealt with.
+    Source: R-WAE, Table 1; C-DSVAE, Table 4; Hsu et al. 2017. None says how ties and crossings between points are dealt with.
 
     Example:
         >>> equal_error_rate([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]], [0, 0, 1, 1])
@@ -68,7 +74,7 @@ def equal_error_rate(codes: ArrayLike, labels: ArrayLike) -> float:
     """
     scores, same, _, _ = _pairs(codes, labels)
     order, last = _sorted(scores)
-    return _crossing(*_errors(same[order].astype(np.float64), last))
+    return _crossing(same[order], last, np.ones(len(order), dtype=np.int64))
 
 
 def equal_error_score(codes: ArrayLike, labels: ArrayLike, draws: int = 1000, seed: int = 0) -> Score:
@@ -79,18 +85,17 @@ def equal_error_score(codes: ArrayLike, labels: ArrayLike, draws: int = 1000, se
     scores, same, first, second = _pairs(codes, labels)
     order, last = _sorted(scores)
     same, first, second = same[order], first[order], second[order]
-    n = int(second.max()) + 1
-    found = []
+    n = len(np.asarray(labels))
+    rates = []
     for index in draws_of(n, draws, seed):
         for drawn in index:
-            times = np.bincount(drawn, minlength=n).astype(np.float64)
-            weight = times[first] * times[second]
-            if 0 < (accepted := weight[same].sum()) < weight.sum() and accepted:
-                found.append(_crossing(*_errors(same, last, weight)))
-    return interval(_crossing(*_errors(same, last)), np.asarray(found))
+            times = np.bincount(drawn, minlength=n)
+            rates.append(_crossing(same, last, times[first] * times[second]))
+    found = np.asarray(rates)
+    return interval(_crossing(same, last, np.ones(len(order), dtype=np.int64)), found[np.isfinite(found)])
 
 
-def _pairs(codes: ArrayLike, labels: ArrayLike) -> tuple[Floats, np.ndarray, np.ndarray, np.ndarray]:
+def _pairs(codes: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.bool_], Integers, Integers]:
     """The cosine of each pair i < j, whether it shares its label, i and j: `[n (n - 1) / 2]` each."""
     vectors = numbers(codes, "codes", 2)
     classes = whole(labels, "labels", len(vectors))
@@ -104,25 +109,31 @@ def _pairs(codes: ArrayLike, labels: ArrayLike) -> tuple[Floats, np.ndarray, np.
     return np.round((vectors @ vectors.T)[first, second], DECIMALS), same, first, second
 
 
-def _sorted(scores: Floats) -> tuple[np.ndarray, np.ndarray]:
+def _sorted(scores: Floats) -> tuple[Integers, Integers]:
     """The order from the highest score to the lowest, and the places in it where a group of equal scores ends."""
     order = np.argsort(-scores)
     descending = scores[order]
     return order, np.append(np.flatnonzero(descending[1:] != descending[:-1]), len(scores) - 1)
 
 
-def _errors(same: Floats, last: np.ndarray, weight: Floats | None = None) -> tuple[Floats, Floats]:
-    """False accepts and false rejects after each group of equal scores, and before the first."""
-    right = same * (1.0 if weight is None else weight)
-    wrong = (1.0 - same) * (1.0 if weight is None else weight)
-    accepted, mistaken = (np.concatenate([[0.0], np.cumsum(part)[last]]) for part in (right, wrong))
-    if accepted[-1] == 0 or mistaken[-1] == 0:
-        raise DataError("same: there should be pairs of both kinds, some to be accepted and some to be rejected")
-    return mistaken / mistaken[-1], 1 - accepted / accepted[-1]
+def _crossing(same: NDArray[np.bool_], last: Integers, weight: Integers) -> float:
+    """Where the ROC of sorted pairs, each of which counts `weight` times, has equal rates; nan without pairs of both kinds."""
+    accepted, seen = np.cumsum(same * weight), np.cumsum(weight)
+    right, wrong = int(accepted[-1]), int(seen[-1] - accepted[-1])
+    if not right or not wrong:
+        return float("nan")
 
+    def rates(groups: int) -> tuple[float, float]:
+        """False accepts and false rejects after so many groups of equal scores."""
+        taken, all_taken = (int(sums[last[groups - 1]]) if groups else 0 for sums in (accepted, seen))
+        return (all_taken - taken) / wrong, 1 - taken / right
 
-def _crossing(false_accept: Floats, false_reject: Floats) -> float:
-    difference = false_accept - false_reject  # rises from -1 to 1
-    after = int(np.argmax(difference >= 0))
-    share = -difference[after - 1] / (difference[after] - difference[after - 1])
-    return float(false_accept[after - 1] + share * (false_accept[after] - false_accept[after - 1]))
+    def difference(groups: int) -> float:
+        """Rises from -1 to 1."""
+        false_accept, false_reject = rates(groups)
+        return false_accept - false_reject
+
+    after = bisect_left(range(len(last) + 1), 0.0, key=difference)
+    share = -difference(after - 1) / (difference(after) - difference(after - 1))
+    start, end = rates(after - 1)[0], rates(after)[0]
+    return start + share * (end - start)

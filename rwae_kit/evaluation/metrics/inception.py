@@ -63,11 +63,15 @@ def inception_scores(probabilities: ArrayLike) -> InceptionScores:
 def inception_intervals(probabilities: ArrayLike, draws: int = 1000, seed: int = 0) -> dict[str, Score]:
     """The scores "IS", "H(y|x)" and "H(y)" with 95 % bootstrap intervals over clips.
 
+    Shape:
+        probabilities: `[n, k]`; or `[n, times, k]`, where something was drawn several times for each of n clips.
+
     H(y) of clips drawn again is a little too low, as that of any finite sample, by about (k - 1) / 2n nats for k classes.
     """
-    given = _probabilities(probabilities)
-    n, k = given.shape
-    clips = np.concatenate([given, entropy(given)[:, None]], axis=1)
+    array = np.asarray(probabilities)
+    given = _probabilities(array.reshape(-1, array.shape[-1]) if array.ndim == 3 else array)
+    n, k = len(array), given.shape[1]
+    clips = np.concatenate([given, entropy(given)[:, None]], axis=1).reshape(n, -1, k + 1).mean(axis=1)
     means = []
     for index in draws_of(n, draws, seed) if n > 1 else ():
         times = np.stack([np.bincount(drawn, minlength=n) for drawn in index])
@@ -85,7 +89,7 @@ def inception_intervals(probabilities: ArrayLike, draws: int = 1000, seed: int =
 def entropy(probabilities: Floats) -> Floats:
     """Of `[..., k]`, in nats: `[...]`; 0 log 0 is 0."""
     logs = np.log(probabilities, out=np.zeros_like(probabilities), where=probabilities > 0)
-    return np.asarray(-(probabilities * logs).sum(axis=-1))
+    return np.asarray(0.0 - (probabilities * logs).sum(axis=-1))
 
 
 def _probabilities(values: ArrayLike) -> Floats:

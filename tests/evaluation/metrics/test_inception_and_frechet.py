@@ -59,6 +59,15 @@ def test_intervals_hold_the_scores_are_seeded_and_follow_the_clips():
     assert inception_intervals([[0.5, 0.5]])["IS"].low is None
 
 
+def test_several_draws_of_each_clip_count_together_and_clips_are_drawn_with_all_of_theirs():
+    several = np.random.default_rng(0).dirichlet(np.full(4, 0.3), size=(50, 3))
+    flat = inception_intervals(several.reshape(150, 4), draws=100)
+    found = inception_intervals(several, draws=100)
+    assert [score.value for score in found.values()] == pytest.approx([score.value for score in flat.values()])
+    copies = inception_intervals(np.repeat(several[:, :1], 3, axis=1), draws=100)
+    assert copies["H(y|x)"].low == pytest.approx(inception_intervals(several[:, 0], draws=100)["H(y|x)"].low)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rwae_kit.cli.options import JsonFlag
 from rwae_kit.cli.output import emit, note, say, show
+from rwae_kit.cli.runs import check_out
+
+if TYPE_CHECKING:
+    from rwae_kit.evaluation import Comparison, Table
 
 
 def compare(
@@ -28,9 +33,13 @@ def compare(
         list[str] | None, typer.Option(metavar="TEXT", help="only scores with this in their name (may be repeated)")
     ] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="also write all scores in full precision")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="also write a page: the tables, pictures and losses of the runs")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Put the results of runs in one table: mean and deviation over training seeds, with trivial and published rows."""
+    check_out(html, ".html", "--html")
     from attrs import asdict
 
     from rwae_kit import evaluation
@@ -43,6 +52,9 @@ def compare(
         csv.writer(text, lineterminator="\n").writerows([CSV_HEADERS, *csv_rows(found)])
         csv_file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(csv_file, text.getvalue().encode())
+    if html is not None:
+        html.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(html, _page(found, runs or (), score or ()).encode())
     if json:
         emit([asdict(one) for one in found])
         return
@@ -53,5 +65,20 @@ def compare(
         for line in evaluation.footnotes(one):
             say(line)
         say("")
-    if csv_file is not None:
-        note(f"{csv_file}: written")
+    for file in (csv_file, html):
+        if file is not None:
+            note(f"{file}: written")
+
+
+def _page(found: Sequence[Comparison], runs: Sequence[Path], score: Sequence[str]) -> str:
+    """The comparisons as one page; what is to be known of a comparison stands below its last table."""
+    from rwae_kit import evaluation
+    from rwae_kit.report import compare_page
+
+    tables: list[Table] = []
+    notes: list[list[str]] = []
+    for one in found:
+        some = evaluation.comparison_tables(one, score)
+        tables += some
+        notes += [[]] * (len(some) - 1) + [evaluation.footnotes(one)] * bool(some)
+    return compare_page(tables, runs, notes=notes)

@@ -53,14 +53,14 @@ def pick(clips: Clips, places: list[int]) -> Tensor:
     return batch.x if batch.mask is None else batch.x[:, : int(batch.mask.sum(1).min())]
 
 
-def check_out(out: Path | None, suffix: str) -> None:
+def check_out(out: Path | None, suffix: str, option: str = "--out") -> None:
     """Refuse a file whose ending says another format, before the work.
 
     Raises:
         RwaeError: another ending.
     """
     if out is not None and out.suffix.lower() != suffix:
-        raise RwaeError(f"--out {out}: a file that ends in {suffix}, such as {out.with_suffix(suffix)}")
+        raise RwaeError(f"{option} {out}: a file that ends in {suffix}, such as {out.with_suffix(suffix)}")
 
 
 def picture_file(out: Path | None, run: Path, name: str) -> Path:

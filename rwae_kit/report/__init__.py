@@ -1,5 +1,6 @@
-"""Pictures of what a model does, and one page with all that is known of a run."""
+"""Pictures of what a model does, one page with all that is known of a run, and one that puts runs side by side."""
 
+from rwae_kit.report.compare import compare_page
 from rwae_kit.report.drawing import grid, pictures_of, save_animation
 from rwae_kit.report.html import Picture
 from rwae_kit.report.make import pictures, write_report
@@ -18,6 +19,7 @@ __all__ = [
     "Moving",
     "Picture",
     "choose",
+    "compare_page",
     "grid",
     "matrix_picture",
     "pictures",

@@ -13,6 +13,8 @@ WIDTH, HEIGHT = 340, 190
 LEFT, RIGHT, TOP, BOTTOM = 52, 8, 12, 26
 MOST_POINTS = 240
 """A longer curve is drawn by the means of its pieces."""
+COLOURS = 8
+"""Colours of curves that a page has; a further curve takes the first again."""
 LOG_FROM = 30.0
 """Positive values that span more than this factor get a logarithmic axis."""
 
@@ -46,8 +48,31 @@ def charts(records: Sequence[Mapping[str, Any]]) -> list[Chart]:
     return [Chart(title=title, curves=curves) for title, curves in found.items() if any(len(c) > 1 for c in curves.values())]
 
 
-def svg(chart: Chart) -> Markup:
-    """A chart as an `<svg>` element. It takes the page's text colour, and `--curve-0`, `--curve-1`, ... for the curves."""
+def overlaid(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[Chart]]:
+    """The same losses of several runs in one chart each: by "training" and "validation", a curve for each run that has the loss.
+
+    Arguments:
+        runs: the records of `metrics.jsonl` by the run's name.
+    """
+    made = {}
+    for key, kind in (("parts", "training"), ("validation", "validation")):
+        found: dict[str, dict[str, Points]] = {}
+        for run, records in runs.items():
+            for record in records:
+                for title, value in record.get(key, {}).items():
+                    if isinstance(value, int | float) and math.isfinite(value):
+                        found.setdefault(title, {}).setdefault(run, []).append((float(record["step"]), float(value)))
+        made[kind] = [Chart(title=title, curves=curves) for title, curves in found.items()]
+    return made
+
+
+def svg(chart: Chart, order: Sequence[str] = ()) -> Markup:
+    """A chart as an `<svg>` element. It takes the page's text colour, and `--curve-0`, `--curve-1`, ... for the curves.
+
+    Arguments:
+        order: names in the order of their colours, the same in all charts of a page; () takes the chart's own.
+    """
+    colours = list(order or chart.curves)
     curves = {name: _thinned(points) for name, points in chart.curves.items()}
     values = [value for points in curves.values() for _, value in points]
     log = min(values) > 0 and max(values) / min(values) > LOG_FROM
@@ -63,9 +88,11 @@ def svg(chart: Chart) -> Markup:
 
     parts = [_level(y(value), _short(value)) for value in _ticks(low, high, log)]
     parts += [_moment(x(step), _short(step)) for step in _ticks(0, max(last, 1), False)]
-    for place, (name, points) in enumerate(curves.items()):
-        line = " ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in points)
-        parts.append(f'<polyline class="curve curve-{place}" points="{line}"><title>{escape(name)}</title></polyline>')
+    for name, points in curves.items():
+        place = colours.index(name) % COLOURS
+        lone = " lone" if len(points) == 1 else ""  # a line from a point to itself, whose round ends are a dot
+        line = " ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in (points * 2 if lone else points))
+        parts.append(f'<polyline class="curve curve-{place}{lone}" points="{line}"><title>{escape(name)}</title></polyline>')
     words = "; ".join(f"{name} from {_short(points[0][1])} to {_short(points[-1][1])}" for name, points in curves.items())
     label = escape(f"{chart.title} over {_short(last)} steps: {words}{', logarithmic axis' if log else ''}")
     return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(

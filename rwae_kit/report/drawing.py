@@ -1,7 +1,7 @@
 """Frames as pixels, pixels as grids, grids as files. Nearest neighbour throughout: a pixel of the data stays a square.
 
-What lies between the frames is transparent and words are in a grey of equal contrast to black and white (4.5 to 1), so a picture
-can stand on a light and on a dark page.
+What lies between the frames is transparent; words and outlines are in a grey of equal contrast to black and white (4.5 to 1), so a
+picture can stand on a white and on a black ground.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ GREY = (118, 118, 118, 255)
 GAP = 4
 BREAK = 14
 """Pixels between two frames, and further pixels between two groups of rows."""
-FONT_SIZE = 13
+EDGE = 1
+"""Each frame has an outline: black frames on a black page are still frames."""
+STRIP = 96
+"""Least size of a frame in a film strip."""
+FONT_SIZE = 14
 _SOLID = 80
 """Least opacity of a pixel that a GIF shows: it knows no half transparency, and thin letters should not lose their ends."""
 
@@ -80,7 +84,7 @@ def grid(
     rows: Sequence[str] = (),
     columns: Sequence[str] = (),
     breaks: Collection[int] = (),
-    shown: int = 96,
+    shown: int = STRIP,
 ) -> Image.Image:
     """Pictures of one size `[height, width, 3]` in rows, with gaps, on transparent ground; None leaves a place empty.
 
@@ -93,16 +97,18 @@ def grid(
     drawn = [[None if cell is None else enlarged(cell, shown) for cell in row] for row in cells]
     height, width = next(cell for row in drawn for cell in row if cell is not None).shape[:2]
     font = ImageFont.load_default(FONT_SIZE)
-    left = max((int(font.getlength(word)) + 14 for word in rows), default=0)
-    above = FONT_SIZE + 8 if columns else 0
+    left = max((int(font.getlength(word)) + 14 for word in rows), default=EDGE)
+    above = FONT_SIZE + 8 if columns else EDGE
     across = max(len(row) for row in drawn)
     tops = [above + r * (height + GAP) + BREAK * sum(b <= r for b in breaks) for r in range(len(drawn))]
-    image = Image.new("RGBA", (left + across * (width + GAP) - GAP, tops[-1] + height), (0, 0, 0, 0))
+    image = Image.new("RGBA", (left + across * (width + GAP) - GAP + EDGE, tops[-1] + height + EDGE), (0, 0, 0, 0))
     draw = ImageDraw.Draw(image)
     for row, top in zip(drawn, tops, strict=True):
         for c, cell in enumerate(row):
             if cell is not None:
-                image.paste(Image.fromarray(cell), (left + c * (width + GAP), top))
+                x = left + c * (width + GAP)
+                draw.rectangle((x - EDGE, top - EDGE, x + width, top + height), outline=GREY)
+                image.paste(Image.fromarray(cell), (x, top))
     for word, top in zip(rows, tops, strict=False):
         draw.text((left - 10, top + height // 2), word, fill=GREY, font=font, anchor="rm")
     for c, word in enumerate(columns):

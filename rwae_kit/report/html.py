@@ -1,4 +1,4 @@
-"""The page of a run: one HTML file with its pictures inside, that asks nothing of the network."""
+"""Pages: one HTML file each, with its pictures inside, that asks nothing of the network and runs no script."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from rwae_kit.convert import flat
-from rwae_kit.evaluation import NOTES, Evaluation, tables
-from rwae_kit.report.curves import charts, svg
+from rwae_kit.data import DataInfo
+from rwae_kit.evaluation import NOTES, Evaluation, Result, tables
+from rwae_kit.report import codes_map, curves
+from rwae_kit.report.results import in_words, result_table
+from rwae_kit.report.summary import numbers, summary
 
 if TYPE_CHECKING:
     from rwae_kit.model import SequenceAutoencoder
@@ -37,6 +40,15 @@ class Picture:
     strips: bool = False
 
 
+@frozen(kw_only=True)
+class CodesMap:
+    """The map of the static codes; without panels `reason` says why there is none."""
+
+    panels: Sequence[codes_map.Panel] = ()
+    clips: int = 0
+    reason: str = ""
+
+
 def page(
     *,
     title: str,
@@ -44,112 +56,76 @@ def page(
     recipe_text: str,
     model: SequenceAutoencoder,
     pictures: Sequence[Picture],
+    codes: CodesMap,
     records: Sequence[Mapping[str, Any]],
     evaluation: Evaluation | None,
+    results: Sequence[Result],
     warnings: Sequence[str],
     environment: Mapping[str, Any],
 ) -> str:
-    """The whole page as text.
+    """The whole page of a run as text.
 
     Arguments:
         recipe: as plain values; `recipe_text` is how it is printed.
         records: the lines of `metrics.jsonl`.
         environment: what is told of the machine and of the packages.
     """
+    return render(
+        "report.html.j2",
+        title=title,
+        about=" ".join(str(recipe.get("about", "")).split()),
+        summary=summary(recipe, model),
+        numbers=numbers(evaluation) if evaluation else [],
+        sections=sections(pictures),
+        codes=codes,
+        charts=[(chart, curves.svg(chart)) for chart in curves.charts(records)],
+        tables=[(table, NOTES[table.title]) for table in tables(evaluation)] if evaluation else [],
+        results=[result_table(result, model.info.hash) for result in results],
+        test_clips=evaluation.clips if evaluation else 0,
+        warnings=warnings,
+        recipe=recipe_text,
+        environment=[(path, in_words(value)) for path, value in flat(environment).items()],
+        data=_data(model.info),
+        info=model.info,
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """A template of this room, filled in. What is not marked as HTML is escaped; a value that is missing is an error."""
     templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return templates.get_template("template.html.j2").render(
-        title=title,
-        about=" ".join(str(recipe.get("about", "")).split()),
-        summary=summary(recipe, model),
-        numbers=numbers(evaluation) if evaluation else [],
-        sections=_sections(pictures),
-        charts=[(chart, svg(chart)) for chart in charts(records)],
-        tables=[(table, NOTES[table.title]) for table in tables(evaluation)] if evaluation else [],
-        test_clips=evaluation.clips if evaluation else 0,
-        warnings=warnings,
-        recipe=recipe_text,
-        environment=[(path, _words(value)) for path, value in flat(environment).items()],
-        info=model.info,
-    )
+    return templates.get_template(template).render(curve_colours=curves.COLOURS, dot_colours=codes_map.COLOURS, **values)
 
 
-def summary(recipe: Mapping[str, Any], model: SequenceAutoencoder) -> list[tuple[str, str]]:
-    """The parts of a recipe in a few words each."""
-
-    def part(key: str) -> str:
-        table = recipe.get(key, {})
-        frames = table.get("frames", {}).get("name")
-        return f"{table.get('name', '')}, {frames} frames" if frames else str(table.get("name", ""))
-
-    penalties = [
-        f"{_weight(entry)} {name} on {latent}"
-        for latent, entries in recipe.get("penalty", {}).items()
-        for name, entry in entries.items()
-    ]
-    terms = [f"{_weight(entry)} {key}" for key, entry in recipe.get("term", {}).items()]
-    training = recipe.get("training", {})
-    length = [f"{training['epochs']} epochs"] if "epochs" in training else []
-    parameters = sum(p.numel() for p in model.parameters())
-    said = {
-        "data": model.info.name,
-        "latents": f"static {model.spec.static}, dynamic {model.spec.dynamic}"
-        + (f", action {model.spec.action}" if model.spec.action else ""),
-        "encoder": part("encoder"),
-        "prior": part("prior"),
-        "decoder": part("decoder"),
-        "cost": " + ".join([part("reconstruction"), *penalties, *terms]),
-        "training": ", ".join([str(training.get("schedule", "joint")), *length]),
-        "size": f"{parameters / 1e6:.2f} M parameters" if parameters >= 1e4 else f"{parameters} parameters",
-    }
-    return [(key, value) for key, value in said.items() if value.strip(" ,+")]
-
-
-def numbers(evaluation: Evaluation) -> list[tuple[str, str, str]]:
-    """What to look at first: a value, its name, and the untrained model's beside it."""
-    own, untrained = evaluation.model, evaluation.untrained
-    found = [
-        (
-            f"{100 * own.reconstruction.explained:.1f} %",
-            "of the variance reconstructed",
-            f"untrained {100 * untrained.reconstruction.explained:.1f} %" if untrained else "mean clip 0 %",
-        )
-    ]
-    if swap := own.swap.get("swap"):
-        worst = min(swap, key=lambda name: swap[name])
-        beside = f", untrained {100 * untrained.swap['swap'][worst]:.1f} %" if untrained else ""
-        found.append((f"{100 * swap[worst]:.1f} %", "of swaps right, worst factor", worst + beside))
-    if leaks := own.leaks():
-        worst = max(leaks, key=lambda name: leaks[name])
-        beside = f", untrained {100 * untrained.leaks()[worst]:+.1f}" if untrained else ""
-        found.append((f"{100 * leaks[worst]:+.1f}", "points over chance, worst leak", worst + beside))
+def sections(pictures: Sequence[Picture]) -> dict[str, list[dict[str, Any]]]:
+    """Per section its pictures, each as `shown`."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for picture in pictures:
+        found.setdefault(picture.section, []).append(shown(picture))
     return found
 
 
-def _weight(entry: Mapping[str, Any]) -> str:
-    return f"{entry.get('weight', 1):g} ×"
-
-
-def _sections(pictures: Sequence[Picture]) -> dict[str, list[dict[str, Any]]]:
-    """Per section its pictures, each with its size and its data as URLs."""
-    sections: dict[str, list[dict[str, Any]]] = {}
-    for picture in pictures:
-        path = picture.moving or picture.still
-        with Image.open(path) as image:
-            shown = {"picture": picture, "width": image.width, "height": image.height, "src": _url(path.read_bytes(), path.suffix)}
-            shown["calm"] = _moment(image) if picture.moving else ""
-        shown["strips"] = _url(picture.still.read_bytes(), ".png") if picture.moving and picture.strips else ""
-        sections.setdefault(picture.section, []).append(shown)
-    return sections
+def shown(picture: Picture) -> dict[str, Any]:
+    """A picture with its size and its data as URLs: `src`, `calm` (a moment of what moves), `strips` (the still beside it)."""
+    path = picture.moving or picture.still
+    with Image.open(path) as image:
+        found = {"picture": picture, "width": image.width, "height": image.height, "src": _url(path.read_bytes(), path.suffix)}
+        found["calm"] = _moment(image) if picture.moving else ""
+    found["strips"] = None
+    if picture.moving and picture.strips:
+        with Image.open(picture.still) as image:
+            size = {"width": image.width, "height": image.height}
+        found["strips"] = {"src": _url(picture.still.read_bytes(), picture.still.suffix), **size}
+    return found
 
 
 def _moment(animation: Image.Image) -> str:
-    """The middle of an animation, for those who asked their system for less motion."""
+    """The middle of an animation: for those who stop it, or who asked their system for less motion."""
     animation.seek(getattr(animation, "n_frames", 1) // 2)
     file = io.BytesIO()
     animation.convert("RGBA").save(file, format="PNG", optimize=True)
@@ -160,5 +136,12 @@ def _url(data: bytes, suffix: str) -> str:
     return f"data:{_TYPES[suffix]};base64,{base64.b64encode(data).decode()}"
 
 
-def _words(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+def _data(info: DataInfo) -> list[tuple[str, str]]:
+    said = {
+        "name": info.name,
+        "clip": f"{info.length} frames of {' × '.join(map(str, info.frame))}",
+        "values": f"{info.value_range[0]:g} to {info.value_range[1]:g}",
+        **{name: f"{factor.kind}: {', '.join(factor.classes)}" for name, factor in info.factors.items()},
+    }
+    more = {"licence": info.licence, "source": info.source, "hash": info.hash}
+    return [*said.items(), *((name, value) for name, value in more.items() if value)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,8 +14,10 @@ from attrs import evolve
 
 from rwae_kit.data import Clips
 from rwae_kit.errors import RwaeError
-from rwae_kit.evaluation import Evaluation
-from rwae_kit.report.html import Picture, page
+from rwae_kit.evaluation import Evaluation, encode_clips
+from rwae_kit.evaluation.codes import some
+from rwae_kit.report import codes_map
+from rwae_kit.report.html import CodesMap, Picture, page
 from rwae_kit.report.pictures import (
     Moving,
     choose,
@@ -24,6 +27,8 @@ from rwae_kit.report.pictures import (
     swap_picture,
     traversal_picture,
 )
+from rwae_kit.report.results import read_results
+from rwae_kit.report.words import words
 
 if TYPE_CHECKING:
     from rwae_kit.model import SequenceAutoencoder
@@ -40,14 +45,27 @@ def pictures(model: SequenceAutoencoder, clips: Clips, folder: Path, seed: int =
         long: frames of the samples that are longer than the data.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    shown = clips.batch(choose(clips, 4, seed)).x
-    made = [
-        _save(folder, "reconstructions", "Reconstructions", Moving(still=reconstruction_picture(model, shown)), *_RECONSTRUCTIONS),
-        *_swaps(model, clips, folder, seed),
-        *_samples(model, folder, seed, long),
-    ]
-    fps = model.info.fps
-    made.append(_save(folder, "traversal", "Traversal", traversal_picture(model, shown[0], clips), *_TRAVERSAL, fps=fps))
+    vectors = len(model.spec.frame) == 1
+    shown = clips.batch(choose(clips, 8 if vectors else 4, seed)).x
+
+    def save(name: str, moving: Moving, t: int = 0) -> Picture:
+        section, alt, caption = words(name, model.spec.frame, t)
+        still, *rest = moving.save(folder / name, model.info.fps)
+        return Picture(section=section, still=still, moving=rest[0] if rest else None, alt=alt, caption=caption)
+
+    made = [save("reconstructions", Moving(still=reconstruction_picture(model, shown)))]
+    if len(clips) > 1:
+        pairs = choose(clips, 12 if vectors else 4, seed + 1)
+        half = len(pairs) // 2
+        a, b = (clips.batch(places).x for places in (pairs[:half], pairs[half : 2 * half]))
+        made.append(save("swap", Moving(still=swap_picture(model, a, b))))
+        side = 8 if vectors else 6
+        static, dynamic = (clips.batch(choose(clips, side, seed + 2, kind)).x for kind in ("static", "dynamic"))
+        made.append(save("matrix", matrix_picture(model, static, dynamic)))
+    made.append(evolve(save("samples", sample_pictures(model, 12, seed=seed), model.info.length), strips=True))
+    if long > model.info.length:
+        made.append(save("samples_long", sample_pictures(model, 12, long, seed), long))
+    made.append(save("traversal", traversal_picture(model, shown[0], clips)))
     return made
 
 
@@ -57,99 +75,89 @@ def write_report(
     clips: Clips,
     *,
     evaluation: Evaluation | None = None,
-    warnings: Sequence[str] = (),
+    warnings: Sequence[str] | None = None,
     title: str = "",
     seed: int = 0,
     long: int = LONG,
 ) -> Path:
     """Write `pictures/` and `report.html`, one file that needs no other, into a run folder.
 
-    What the run folder holds beside the model is told too: recipe.toml, metrics.jsonl, environment.json, evaluation.json.
+    What the run folder holds beside the model is told too: recipe.toml, metrics.jsonl, environment.json, evaluation.json, results/.
 
     Arguments:
         evaluation: None reads evaluation.json, if there is one.
-        warnings: sentences that a reader should see before anything else.
+        warnings: sentences that a reader should see before anything else; they are kept in warnings.json. None reads that.
         title: "" takes the recipe's.
+
+    Raises:
+        RwaeError: a file in the run folder is broken.
     """
     folder = Path(folder)
     toml = _text(folder / "recipe.toml")
     recipe = tomllib.loads(toml) if toml else dict(model.origin.get("recipe", {}))
-    if evaluation is None and (text := _text(folder / "evaluation.json")):
-        evaluation = Evaluation.from_dict(json.loads(text))
+    if evaluation is None and (saved := _json(folder / "evaluation.json")):
+        evaluation = Evaluation.from_dict(saved)
+    told: dict[str, Any] = {  # first what may be broken, then what takes time
+        "records": read_records(folder / "metrics.jsonl"),
+        "results": read_results(folder),
+        "warnings": _kept(warnings, folder / "warnings.json"),
+        "environment": _environment(folder, model),
+    }
     html = page(
         title=title or recipe.get("title") or folder.resolve().name,
         recipe=recipe,
         recipe_text=toml or json.dumps(recipe, indent=2),
         model=model,
         pictures=pictures(model, clips, folder / "pictures", seed, long),
-        records=_records(folder / "metrics.jsonl"),
+        codes=_map_of(model, clips, seed),
         evaluation=evaluation,
-        warnings=warnings,
-        environment=_environment(folder, model),
+        **told,
     )
     path = folder / "report.html"
-    path.write_text(html, encoding="utf-8")
+    _replace(path, html)
     return path
 
 
-_RECONSTRUCTIONS = (
-    "Film strips of four held-out clips, each over its reconstruction by the model.",
-    "Held-out clips, each over its reconstruction.",
-)
-_SWAP = (
-    "Film strips in groups of four rows: clip A, A's static code with B's motion, B's static code with A's motion, clip B.",
-    "The second row should look like A and move like B, the third look like B and move like A.",
-)
-_MATRIX = (
-    "A table of clips: the first row gives the motion, the first column the looks, every other cell combines the two.",
-    "Each row should keep its looks, each column its motion.",
-)
-_SAMPLES = (
-    "Film strips of clips drawn from the priors, with their animation.",
-    "Static and dynamic codes drawn from the priors, as long as the clips of the data; below, the first of them frame by frame.",
-)
-_LONG = (
-    "Animation of clips drawn from the priors, {t} frames long.",
-    "Others, {t} frames long: the learned prior goes on where the training clips ended.",
-)
-_TRAVERSAL = (
-    "A table of frames: in each row one feature of a code goes from two standard deviations below its mean to two above it.",
-    "The features that vary most, one at a time, in standard deviations. Static ones should change looks, dynamic ones motion.",
-)
+def _map_of(model: SequenceAutoencoder, clips: Clips, seed: int) -> CodesMap:
+    codes = encode_clips(model, some(clips, codes_map.MOST, seed))
+    try:
+        return CodesMap(panels=codes_map.panels(codes, clips.info), clips=len(codes))
+    except RwaeError as error:
+        return CodesMap(reason=str(error))
 
 
-def _swaps(model: SequenceAutoencoder, clips: Clips, folder: Path, seed: int) -> list[Picture]:
-    if len(clips) < 2:
-        return []
-    pair = choose(clips, 4, seed + 1)
-    half = len(pair) // 2
-    a, b = (clips.batch(places).x for places in (pair[:half], pair[half : 2 * half]))
-    static, dynamic = (clips.batch(choose(clips, 5, seed + 2, kind)).x for kind in ("static", "dynamic"))
-    return [
-        _save(folder, "swap", "Swap", Moving(still=swap_picture(model, a, b)), *_SWAP),
-        _save(folder, "matrix", "Swap", matrix_picture(model, static, dynamic), *_MATRIX, fps=model.info.fps),
-    ]
-
-
-def _samples(model: SequenceAutoencoder, folder: Path, seed: int, long: int) -> list[Picture]:
-    fps = model.info.fps
-    made = [evolve(_save(folder, "samples", "Samples", sample_pictures(model, 12, seed=seed), *_SAMPLES, fps=fps), strips=True)]
-    if long > model.info.length:
-        alt, caption = (words.format(t=long) for words in _LONG)
-        made.append(_save(folder, "samples_long", "Samples", sample_pictures(model, 12, long, seed), alt, caption, fps=fps))
-    return made
-
-
-def _save(folder: Path, name: str, section: str, moving: Moving, alt: str, caption: str, fps: float = 0.0) -> Picture:
-    still, *rest = moving.save(folder / name, fps)
-    return Picture(section=section, still=still, moving=rest[0] if rest else None, alt=alt, caption=caption)
+def _kept(warnings: Sequence[str] | None, file: Path) -> list[str]:
+    """What training warned of; a page that is made anew still tells it."""
+    if warnings is None:
+        return list(_json(file) or [])
+    if warnings or file.exists():
+        _replace(file, json.dumps(list(warnings), indent=1))
+    return list(warnings)
 
 
 def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def _records(path: Path) -> list[Mapping[str, Any]]:
+def _json(path: Path) -> Any:
+    """None where there is no such file."""
+    try:
+        return json.loads(text) if (text := _text(path)) else None
+    except json.JSONDecodeError as error:
+        raise RwaeError(f"{path}: this is not JSON: {error}") from error
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file that is the old one until it is wholly the new one."""
+    half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        half.write_text(text, encoding="utf-8")
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def read_records(path: Path) -> list[Mapping[str, Any]]:
     """All complete lines: a run that was killed may have left half a line at the end."""
     records = []
     for number, line in enumerate(_text(path).split("\n")[:-1], start=1):
@@ -161,6 +169,5 @@ def _records(path: Path) -> list[Mapping[str, Any]]:
 
 
 def _environment(folder: Path, model: SequenceAutoencoder) -> Mapping[str, Any]:
-    text = _text(folder / "environment.json")
-    found: Mapping[str, Any] = json.loads(text) if text else {"torch": torch.__version__}
+    found: Mapping[str, Any] = _json(folder / "environment.json") or {"torch": torch.__version__}
     return {**found, "parts": model.origin["parts"]} if "parts" in model.origin and "parts" not in found else found

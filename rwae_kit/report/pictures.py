@@ -13,13 +13,17 @@ from torch import Tensor
 
 from rwae_kit.data import Clips
 from rwae_kit.errors import RwaeError
-from rwae_kit.report.drawing import Pixels, grid, pictures_of, save_animation
+from rwae_kit.report.drawing import STRIP, Pixels, grid, pictures_of, save_animation
 
 if TYPE_CHECKING:
     from rwae_kit.model import SequenceAutoencoder
 
 CELL = 64
 """Least size of a frame in an animation; the strips' is larger."""
+WIDE = 1000
+"""Pictures in reading order fill about this width."""
+SPREAD = 2.5
+"""Standardised features are drawn up to so many standard deviations: the range that they may have is twice as wide."""
 _POOL = 300
 """Clips among which those that differ most are looked for."""
 
@@ -64,7 +68,7 @@ def choose(clips: Clips, n: int, seed: int = 0, kind: Literal["static", "dynamic
 def reconstruction_picture(model: SequenceAutoencoder, x: Tensor) -> Image.Image:
     """Clips `[n, t, *frame]`, each over its reconstruction."""
     pair = torch.stack([x.to(model.device), model.reconstruct(x)], dim=1).flatten(0, 1)
-    return _strips(model, pair, rows=["clip", "reconstruction"] * len(x), group=2)
+    return _strips(model, pair, words=["clip", "reconstruction"] * len(x), group=2)
 
 
 def swap_picture(model: SequenceAutoencoder, a: Tensor, b: Tensor) -> Image.Image:
@@ -77,11 +81,15 @@ def swap_picture(model: SequenceAutoencoder, a: Tensor, b: Tensor) -> Image.Imag
     """
     a, b = (x.to(model.device) if x.ndim == len(model.spec.frame) + 2 else x[None].to(model.device) for x in (a, b))
     clips = torch.stack([a, model.swap(a, b), model.swap(b, a), b], dim=1).flatten(0, 1)
-    return _strips(model, clips, rows=["A", "A, moving as B", "B, moving as A", "B"] * len(a), group=4)
+    words = ("A, moving as B", "B, moving as A") if clips.ndim > 3 else ("static A, dynamic B", "static B, dynamic A")
+    return _strips(model, clips, words=["A", *words, "B"] * len(a), group=4)
 
 
 def matrix_picture(model: SequenceAutoencoder, static_from: Tensor, dynamic_from: Tensor) -> Moving:
-    """Every static latent with every dynamic one; first column and row are the originals `[n, t, *frame]`, `[m, t, *frame]`."""
+    """Every static latent with every dynamic one; first column and row are the originals `[n, t, *frame]`, `[m, t, *frame]`.
+
+    Source: the layout of R-WAE Fig. 11.
+    """
     static_from, dynamic_from = static_from.to(model.device), dynamic_from.to(model.device)
     n, m = len(static_from), len(dynamic_from)
     swapped = model.swap(static_from.repeat_interleave(m, 0), dynamic_from.repeat(n, *[1] * (dynamic_from.ndim - 1)))
@@ -91,7 +99,7 @@ def matrix_picture(model: SequenceAutoencoder, static_from: Tensor, dynamic_from
         cells: list[list[Pixels | None]] = [[None, *(clip[t] for clip in original[:m])]]
         cells += [[original[m + i][t], *(clip[t] for clip in body[i * m : (i + 1) * m])] for i in range(n)]
         rows, columns = [""] * (n + 1), [""] * (m + 1)
-        rows[(n + 1) // 2], columns[(m + 1) // 2] = "static of", "motion of"
+        rows[(n + 1) // 2], columns[(m + 1) // 2] = "static of", "dynamic of"
         return grid(cells, rows=rows, columns=columns, breaks=(1,), shown=CELL)
 
     return _moving(frame, original.shape[1])
@@ -115,7 +123,7 @@ def sample_pictures(model: SequenceAutoencoder, n: int, t: int | None = None, se
 
 def traverse_picture(model: SequenceAutoencoder, x: Tensor, latent: str, dim: int, values: Sequence[float]) -> Image.Image:
     """One clip `[t, *frame]` with one feature of a latent at each of the values: a film strip for each value."""
-    return _strips(model, model.traverse(x, latent, dim, values), rows=[f"{value:+.2f}" for value in values])
+    return _strips(model, model.traverse(x, latent, dim, values), words=[f"{value:+.2f}" for value in values])
 
 
 def traversal_picture(model: SequenceAutoencoder, x: Tensor, clips: Clips, most: int = 4, steps: int = 7) -> Moving:
@@ -130,7 +138,7 @@ def traversal_picture(model: SequenceAutoencoder, x: Tensor, clips: Clips, most:
             rows.append(_pictures(model, model.traverse(x, latent, dim, values)))
             words.append(f"{latent} {dim}")
         breaks.append(len(rows))
-    columns = [f"{value:+.1f}" if value else "mean" for value in torch.linspace(-2, 2, steps).tolist()]
+    columns = [f"{value:+.1f}" if abs(value) > 1e-6 else "mean" for value in torch.linspace(-2, 2, steps).tolist()]
 
     def frame(t: int) -> Image.Image:
         cells = [[clip[t] for clip in row] for row in rows]
@@ -145,17 +153,36 @@ def _moving(frame: Callable[[int], Image.Image], times: int) -> Moving:
 
 
 def _pictures(model: SequenceAutoencoder, clips: Tensor) -> Pixels:
-    return pictures_of(clips, model.spec.value_range)
+    """As `pictures_of`; pictures of vectors are stretched, each way by itself, so that few frames of many features can be seen.
+
+    The scale of time is that of the data's clips, also for clips that are longer.
+    """
+    low, high = model.spec.value_range
+    if clips.ndim > 3:
+        return pictures_of(clips, (low, high))
+    if model.info.std:
+        low, high = max(low, -SPREAD), min(high, SPREAD)
+    across, down = (-(-STRIP // size) for size in (model.info.length, clips.shape[2]))
+    return pictures_of(clips, (low, high)).repeat(down, axis=2).repeat(across, axis=3)
 
 
-def _strips(model: SequenceAutoencoder, clips: Tensor, rows: Sequence[str], group: int = 0) -> Image.Image:
-    """A film strip for each clip; more space after each `group` of them."""
+def _strips(model: SequenceAutoencoder, clips: Tensor, words: Sequence[str], group: int = 0) -> Image.Image:
+    """A film strip for each clip, its word to the left; more space after each `group` of them.
+
+    Clips of vectors, one picture each, stand side by side: a group is a column.
+    """
     if len(clips) == 0:
         raise RwaeError("a picture needs at least one clip")
-    breaks = range(group, len(clips), group) if group else ()
-    return grid([list(clip) for clip in _pictures(model, clips)], rows=rows, breaks=breaks)
+    pictures = _pictures(model, clips)
+    if pictures.shape[1] > 1:
+        breaks = range(group, len(clips), group) if group else ()
+        return grid([list(clip) for clip in pictures], rows=words, breaks=breaks)
+    if not group:
+        return grid([[clip[0] for clip in pictures]], columns=words)
+    return grid([[clip[0] for clip in pictures[row::group]] for row in range(group)], rows=words[:group])
 
 
-def _rows_of(pictures: Sequence[Pixels], across: int = 6) -> Image.Image:
+def _rows_of(pictures: Sequence[Pixels]) -> Image.Image:
     """Pictures in reading order."""
+    across = max(1, min(6, WIDE // pictures[0].shape[1]))
     return grid([list(pictures[start : start + across]) for start in range(0, len(pictures), across)], shown=CELL)

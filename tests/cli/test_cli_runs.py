@@ -65,7 +65,32 @@ def test_traverse_takes_the_feature_that_varies_most_unless_one_is_named(rwk: Rw
 def test_report_makes_the_page_anew(rwk: Rwk, tiny_run: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
     assert rwk("report", run) == (0, f"{run}/report.html: written\n", "")
-    assert "<html" in (run / "report.html").read_text()
+    first = (run / "report.html").read_bytes()
+    assert b"<html" in first
+    assert rwk("report", run, "--seed", "1").status == 0
+    assert (run / "report.html").read_bytes() != first
+    assert rwk("report", run).status == 0
+    assert (run / "report.html").read_bytes() == first
+
+
+def test_compare_writes_one_page_with_the_pictures_of_the_runs(rwk: Rwk, tiny_run: Path, tmp_path: Path) -> None:
+    runs = [Path(shutil.copytree(tiny_run, tmp_path / name)) for name in ("one", "two")]
+    score = {"value": 0.5, "low": None, "high": None}
+    result = {"protocol": "swap", "data": "moving_shapes", "data_hash": "", "clips": 16, "rows": {"model": {"shape": score}}}
+    for run in runs:
+        (run / "results").mkdir()
+        (run / "results" / "swap.json").write_text(json.dumps(result))
+    assert rwk("report", runs[0]).status == 0
+    page = tmp_path / "deep" / "page.html"
+    found = rwk("compare", *runs, "--html", page)
+    assert (found.status, found.err.split()[-1]) == (0, "written")
+    text = page.read_text()
+    assert text.count("<h4>one</h4>") == 4
+    assert "two has no pictures yet" in text
+    assert "swap: moving_shapes" in text
+    found = rwk("compare", *runs, "--html", tmp_path / "page.png")
+    assert found.status == 2
+    assert "a file that ends in .html" in found.err
 
 
 def test_eval_writes_the_scores_and_prints_the_same_as_json(rwk: Rwk, tiny_run: Path, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ class Dimmer(torch.nn.Module):
         return self.decode(static, dynamic)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def world():
     """A function of a frame's shape and a clip's length: a model and 12 clips whose labels are (i % 3, i % 2)."""
 

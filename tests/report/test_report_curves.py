@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from rwae_kit.report.curves import BOTTOM, HEIGHT, LEFT, MOST_POINTS, RIGHT, TOP, WIDTH, Chart, charts, svg
+from rwae_kit.report.curves import BOTTOM, COLOURS, HEIGHT, LEFT, MOST_POINTS, RIGHT, TOP, WIDTH, Chart, charts, overlaid, svg
 
 
 def _line(drawing, place=0):
@@ -64,3 +64,36 @@ def test_a_drawing_says_in_words_what_it_shows():
     root = ElementTree.fromstring(svg(Chart(title="penalty", curves={"training": [(0, 4.0), (20_000, 2.0)]})))
     assert root.get("role") == "img"
     assert root.get("aria-label") == "penalty over 20k steps: training from 4 to 2"
+
+
+def test_the_losses_of_several_runs_share_charts_and_a_run_without_a_loss_has_no_curve_there():
+    runs = {
+        "a": [{"step": 1, "parts": {"total": 3.0, "critic": 1.0}}, {"step": 2, "validation": {"total": 2.0}}],
+        "b": [{"step": 1, "parts": {"total": 5.0}}, {"step": 4, "parts": {"total": math.nan}}],
+        "c": [],
+    }
+    assert overlaid(runs) == {
+        "training": [
+            Chart(title="total", curves={"a": [(1.0, 3.0)], "b": [(1.0, 5.0)]}),
+            Chart(title="critic", curves={"a": [(1.0, 1.0)]}),
+        ],
+        "validation": [Chart(title="total", curves={"a": [(2.0, 2.0)]})],
+    }
+
+
+def test_a_run_keeps_its_colour_in_every_chart():
+    drawing = svg(Chart(title="a", curves={"second": [(0, 1.0), (1, 2.0)]}), ["first", "second"])
+    (line,) = ElementTree.fromstring(drawing).findall("polyline")
+    assert line.get("class") == "curve curve-1"
+    many = [str(n) for n in range(COLOURS + 2)]
+    lines = ElementTree.fromstring(svg(Chart(title="a", curves={name: [(0, 1.0), (1, 2.0)] for name in many}))).findall("polyline")
+    assert [line.get("class") for line in lines] == [f"curve curve-{n % COLOURS}" for n in range(COLOURS + 2)]
+
+
+def test_a_single_value_is_a_dot():
+    drawing = svg(Chart(title="a", curves={"training": [(0, 1.0), (9, 2.0)], "validation": [(9, 1.5)]}))
+    lone = ElementTree.fromstring(drawing).findall("polyline")[1]
+    assert lone.get("class") == "curve curve-1 lone"
+    first, second = _line(drawing, 1)
+    assert first == second
+    assert first[0] == WIDTH - RIGHT

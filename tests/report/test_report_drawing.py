@@ -7,7 +7,7 @@ from PIL import Image
 
 from rwae_kit.errors import RwaeError
 from rwae_kit.report import grid, pictures_of, save_animation
-from rwae_kit.report.drawing import BREAK, GAP, GREY
+from rwae_kit.report.drawing import BREAK, EDGE, GAP, GREY
 
 
 def _cell(colour, side=2):
@@ -50,21 +50,26 @@ def test_what_is_no_clip_is_refused():
 
 def test_every_pixel_of_a_grid_is_where_it_should_be():
     image = np.array(grid([[_cell(10), None], [_cell(20), _cell(30)], [_cell(40), _cell(50)]], breaks=(2,), shown=4))
-    assert image.shape == (3 * 4 + 2 * GAP + BREAK, 2 * 4 + GAP, 4)
+    assert image.shape == (3 * 4 + 2 * GAP + BREAK + 2 * EDGE, 2 * 4 + GAP + 2 * EDGE, 4)
+    image = image[EDGE:-EDGE, EDGE:-EDGE]
     right, second, third = 4 + GAP, 4 + GAP, 2 * (4 + GAP) + BREAK
     for value, top, left in ((10, 0, 0), (20, second, 0), (30, second, right), (40, third, 0), (50, third, right)):
         assert (image[top : top + 4, left : left + 4] == [value, value, value, 255]).all()
-    assert (image[..., 3] == 255).sum() == 5 * 16
+    outlined = (image == GREY).all(axis=-1)
+    assert outlined[:4, 4].all()
+    assert outlined[4, :4].all()
+    assert (image[..., 3] == 255).sum() == 5 * 16 + outlined.sum()
+    assert not image[:4, right + EDGE :, 3].any()
 
 
 def test_a_frame_is_enlarged_by_a_whole_number_of_times():
     cell = np.arange(32 * 40 * 3, dtype=np.uint8).reshape(32, 40, 3)
-    image = np.array(grid([[cell]], shown=64))
+    image = np.array(grid([[cell]], shown=64))[EDGE:-EDGE, EDGE:-EDGE]
     assert image.shape == (64, 80, 4)
     np.testing.assert_array_equal(image[::2, ::2, :3], cell)
     np.testing.assert_array_equal(image[1::2, 1::2, :3], cell)
-    assert np.array(grid([[cell]], shown=65)).shape == (96, 120, 4)
-    assert np.array(grid([[cell]], shown=8)).shape == (32, 40, 4)
+    assert np.array(grid([[cell]], shown=65)).shape == (96 + 2 * EDGE, 120 + 2 * EDGE, 4)
+    assert np.array(grid([[cell]], shown=8)).shape == (32 + 2 * EDGE, 40 + 2 * EDGE, 4)
 
 
 def test_words_stand_beside_and_above_and_move_the_frames_no_further_than_needed():
@@ -82,10 +87,15 @@ def test_an_animation_has_all_frames_in_their_colours_with_transparent_gaps(tmp_
     frames = [grid([[_cell((40 * t, 0, 255 - 40 * t)), _cell(200)]], shown=8) for t in range(5)]
     save_animation(frames, tmp_path / "a.gif", fps=8.0)
     with Image.open(tmp_path / "a.gif") as image:
-        assert (image.n_frames, image.size, image.info["loop"], image.info["duration"]) == (5, (16 + GAP, 8), 0, 120)
+        assert (image.n_frames, image.size, image.info["loop"], image.info["duration"]) == (
+            5,
+            (16 + GAP + 2 * EDGE, 8 + 2 * EDGE),
+            0,
+            120,
+        )
         for t in range(5):
             image.seek(t)
-            pixels = np.array(image.convert("RGBA"))
+            pixels = np.array(image.convert("RGBA"))[EDGE:-EDGE, EDGE:-EDGE]
             np.testing.assert_allclose(pixels[0, 0], [40 * t, 0, 255 - 40 * t, 255], atol=4)
             np.testing.assert_allclose(pixels[7, -1], [200, 200, 200, 255], atol=4)
-            assert (pixels[:, 8 : 8 + GAP, 3] == 0).all()
+            assert (pixels[:, 8 + EDGE : 8 + GAP - EDGE, 3] == 0).all()

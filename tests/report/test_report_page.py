@@ -1,103 +1,22 @@
 from __future__ import annotations
 
 import json
-from html.parser import HTMLParser
+import sys
 from itertools import pairwise
 
 import pytest
+import torch
 from attrs import evolve
 from PIL import Image
+from report_toys import RECIPE, Page, toy_result, write_run
 
 from rwae_kit.errors import RwaeError
-from rwae_kit.evaluation import Evaluation, ProbeScore, ReconstructionScore, Scores
 from rwae_kit.report import pictures, write_report
-
-VOID = {"meta", "img", "source", "br", "line"}
-RECIPE = """title = "Title <of> the recipe"
-about = "Some words."
-
-[latents]
-static = 1
-
-[prior]
-name = "lstm"
-
-[encoder]
-name = "autoregressive"
-frames = { name = "conv" }
-
-[penalty.static.scaled_mmd]
-weight = 100.0
-
-[training]
-schedule = "joint"
-epochs = 3
-"""
-
-
-class Page(HTMLParser):
-    """All elements with their attributes, and the text; complains of tags that do not match."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.elements, self.words, self._open = [], [], []
-        self.feed(text)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self._open.pop() == tag
-
-    def handle_data(self, data):
-        if not {"style"} & set(self._open):
-            self.words.append(data)
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-def _evaluation():
-    def scores(explained, swap, leak):
-        probes = [
-            ProbeScore(code=code, factor=factor, kind=kind, probe=probe, accuracy=leak, chance=0.4)
-            for code in ("static", "dynamic mean", "dynamic trajectory")
-            for factor, kind in (("level", "static"), ("path", "dynamic"))
-            for probe in ("linear", "mlp")
-        ]
-        return Scores(
-            reconstruction=ReconstructionScore(explained=explained, mse=0.01, sse=3.0),
-            scale={"static": 1.0, "dynamic": 0.5},
-            probes=tuple(probes),
-            swap={"real": {"level": 1.0, "path": 1.0}, "swap": {"level": swap, "path": 0.99}},
-        )
-
-    return Evaluation(
-        data="toy",
-        clips=12,
-        seed=0,
-        kinds={"level": "static", "path": "dynamic"},
-        model=scores(0.934, 0.876, 0.45),
-        mean_clip=ReconstructionScore(explained=0.0, mse=0.1, sse=30.0),
-        untrained=scores(-0.2, 0.3, 0.6),
-    )
 
 
 @pytest.fixture
-def run(tmp_path):
-    (tmp_path / "recipe.toml").write_text(RECIPE)
-    (tmp_path / "environment.json").write_text(json.dumps({"python": "3.99", "packages": {"torch": "2.x"}}))
-    lines = [{"step": s, "parts": {"penalty.static.scaled_mmd": 1.0 / s}} for s in range(1, 9)]
-    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 9, "par')
-    (tmp_path / "evaluation.json").write_text(json.dumps(_evaluation().to_dict()))
-    return tmp_path
+def run(tmp_path, world):
+    return write_run(tmp_path / "run", world()[1].info)
 
 
 @pytest.fixture
@@ -108,47 +27,69 @@ def page(run, world):
     return Page(path.read_text(encoding="utf-8"))
 
 
-def test_the_page_asks_nothing_of_the_network_and_runs_no_script(page):
+def test_the_page_asks_nothing_of_the_network_and_runs_no_script(page, run):
     assert page.all("script") == page.all("link") == page.all("iframe") == []
     for _, attributes in page.elements:
         for name in ("src", "srcset", "href", "data", "action"):
             assert attributes.get(name, "#").startswith(("#", "data:image/"))
         assert not [name for name in attributes if name.startswith("on")]
+    style = (run / "report.html").read_text(encoding="utf-8").split("<style>")[1].split("</style>")[0]
+    assert "url(" not in style
+    assert "@import" not in style
 
 
 def test_every_picture_has_words_and_every_link_its_target(page):
     images = page.all("img")
-    assert len(images) == 7
+    assert len(images) == 11
     assert all(len(image["alt"]) > 20 for image in images)
-    targets = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    assert all(int(image["width"]) > 0 and int(image["height"]) > 0 for image in images)
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
     links = [link["href"][1:] for link in page.all("a")]
-    assert links == ["reconstructions", "swap", "samples", "traversal", "losses", "evaluation", "run"]
-    assert set(links) <= targets
+    assert links == ["main", "reconstructions", "swap", "samples", "traversal", "codes", "losses", "evaluation", "run"]
     labels = [attributes["aria-labelledby"] for _, attributes in page.elements if "aria-labelledby" in attributes]
-    assert set(labels) <= targets
+    assert set(links) | set(labels) <= set(ids)
 
 
-def test_moving_pictures_stand_still_for_those_who_ask_for_less_motion(page):
-    sources = page.all("source")
-    assert len(sources) == 4
-    for source in sources:
-        assert source["media"] == "(prefers-reduced-motion: reduce)"
-        assert source["srcset"].startswith("data:image/png;base64,")
-    assert sum(image["src"].startswith("data:image/gif") for image in page.all("img")) == 4
+def test_the_first_thing_that_the_tab_key_finds_leads_past_the_header(page):
+    reached = [attributes for tag, attributes in page.elements if tag in {"a", "input"} or "tabindex" in attributes]
+    assert reached[0]["href"] == "#main"
+    assert [attributes["id"] for attributes in page.all("main")] == ["main"]
 
 
-def test_headings_do_not_skip_a_level_and_wide_tables_can_be_scrolled_by_keyboard(page):
+def test_every_animation_has_a_labelled_switch_and_a_moment_to_stand_still_at(page):
+    moving = [image for image in page.all("img") if image["class"] == "moving"]
+    calm = [image for image in page.all("img") if image["class"] == "calm"]
+    assert len(moving) == len(calm) == 4
+    for one, other in zip(moving, calm, strict=True):
+        assert one["src"].startswith("data:image/gif;base64,")
+        assert other["src"].startswith("data:image/png;base64,")
+        assert (one["width"], one["height"]) == (other["width"], other["height"])
+    assert sum("image/gif" in image["src"] for image in page.all("img")) == 4
+    switches = page.all("input")
+    assert [switch["type"] for switch in switches] == ["checkbox"] * 4
+    assert [label["for"] for label in page.all("label")] == [switch["id"] for switch in switches]
+    # The rules that stop an animation need the switch to stand before its picture, in the same figure.
+    order = [attributes.get("class", tag) for tag, attributes in page.elements if tag in {"figure", "input", "div", "img"}]
+    for place, name in enumerate(order):
+        if name == "hold":
+            assert order[place - 1] == "figure"
+            assert order[place + 1 : place + 5] == ["pictures", "picture", "moving", "calm"]
+
+
+def test_headings_do_not_skip_a_level_and_wide_things_can_be_scrolled_by_keyboard(page):
     levels = [int(tag[1]) for tag, _ in page.elements if tag in {"h1", "h2", "h3", "h4"}]
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
-    regions = [attributes for tag, attributes in page.elements if attributes.get("role") == "region"]
+    regions = [attributes for _, attributes in page.elements if attributes.get("role") == "region"]
     assert len(regions) == len(page.all("table"))
-    assert all(region["tabindex"] == "0" and region["aria-label"] for region in regions)
+    scrolled = [attributes for _, attributes in page.elements if attributes.get("class") in ("scroll", "picture")]
+    assert len(scrolled) == len(regions) + 7
+    assert all(one["tabindex"] == "0" and one["aria-label"] for one in scrolled)
 
 
 def test_the_page_tells_what_the_run_folder_holds(page):
-    words = " ".join(" ".join(page.words).split())
     for said in (
         "Title <of> the recipe",
         "Some words.",
@@ -166,25 +107,63 @@ def test_the_page_tells_what_the_run_folder_holds(page):
         "CC0",
         RECIPE.split()[-1],
     ):
-        assert said in words
-    (drawing,) = page.all("svg")
+        assert said in page.text
+    (drawing,) = (one for one in page.all("svg") if "steps" in one["aria-label"])
     assert drawing["aria-label"] == "penalty.static.scaled_mmd over 8 steps: training from 1 to 0.125"
+
+
+def test_the_results_of_protocols_stand_with_their_intervals_and_their_judge(run, world):
+    model, clips = world()
+    (run / "results").mkdir()
+    (run / "results" / "swap.json").write_text(json.dumps(toy_result().to_dict()))
+    said = Page(write_report(run, model, clips, long=6).read_text(encoding="utf-8")).text
+    for words in ("Protocol swap", "99.2 %", "98.0 to 100.0", "copy <it>", "Judge abababab", "level 99.8 %", "k = 1, 2"):
+        assert words in said
+
+
+def test_clips_with_labels_have_a_map_of_their_static_codes(page):
+    assert "The static codes of 12 held-out clips" in page.text
+    assert "level (static)" in page.text
+    assert "path (dynamic)" in page.text
+    assert page.all("svg")[0]["aria-label"].startswith("The static codes of 12 clips, by level:")
+
+
+def test_without_scikit_learn_the_page_says_what_is_missing_and_how_to_get_it(run, world, monkeypatch):
+    model, clips = world()
+    monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
+    said = Page(write_report(run, model, clips, long=6).read_text(encoding="utf-8")).text
+    assert "No map of the static codes" in said
+    assert "pip install 'rwae-kit[eval]'" in said
 
 
 def test_a_fresh_run_without_records_or_evaluation_has_a_page_too(tmp_path, world):
     model, clips = world()
     page = Page(write_report(tmp_path, model, clips, long=6).read_text(encoding="utf-8"))
-    words = " ".join(page.words)
-    assert "rwk eval RUN" in words
-    assert "from the origin" in words
-    assert "parts.toy" in words
-    assert page.all("svg") == []
+    assert "rwk eval RUN" in page.text
+    assert "from the origin" in page.text
+    assert "parts.toy" in page.text
+    assert not [one for one in page.all("svg") if "steps" in one["aria-label"]]
+
+
+def test_a_page_that_is_made_anew_still_tells_what_training_warned_of(run, world):
+    model, clips = world()
+    write_report(run, model, clips, warnings=["the critic <ran> away"], long=6)
+    assert "the critic <ran> away" in Page(write_report(run, model, clips, long=6).read_text(encoding="utf-8")).text
+    write_report(run, model, clips, warnings=[], long=6)
+    assert "ran" not in Page(write_report(run, model, clips, long=6).read_text(encoding="utf-8")).text.split()
 
 
 def test_the_same_seed_writes_the_same_page(tmp_path, world):
     model, clips = world()
     pages = [write_report(tmp_path, model, clips, seed=seed, long=6).read_text(encoding="utf-8") for seed in (0, 0, 1)]
     assert pages[0] == pages[1] != pages[2]
+
+
+def test_a_page_weighs_little_more_than_its_pictures(run, world):
+    model, clips = world()
+    page = write_report(run, model, clips, long=6)
+    pictures = sum(path.stat().st_size for path in (run / "pictures").iterdir())
+    assert page.stat().st_size < 4 / 3 * 1.5 * pictures + 60_000  # base64, the moments of animations, text and style
 
 
 def test_all_pictures_of_images_are_written_and_told(tmp_path, world):
@@ -203,16 +182,52 @@ def test_all_pictures_of_images_are_written_and_told(tmp_path, world):
 def test_vectors_and_a_single_clip_have_pages(tmp_path, world):
     model, clips = world(frame=(6,), length=5)
     page = Page(write_report(tmp_path, model, clips, long=6).read_text(encoding="utf-8"))
-    assert page.all("source") == []
+    assert page.all("input") == []
+    assert "time to the right, low frequencies (the first features) at the bottom" in page.text
     model, clips = world()
     one = clips.subset(clips.factors["level"].nonzero()[0])
-    assert "swap" not in {link["href"] for link in Page(write_report(tmp_path, model, one, long=6).read_text()).all("a")}
+    page = Page(write_report(tmp_path, model, one, long=6).read_text(encoding="utf-8"))
+    assert "#swap" not in {link["href"] for link in page.all("a")}
+    assert "it takes 10 clips or more, not 1" in page.text
     bare = evolve(clips, factors={})
-    assert len(Page(write_report(tmp_path, model, bare, long=6).read_text()).all("img")) == 7
+    page = Page(write_report(tmp_path, model, bare, long=6).read_text(encoding="utf-8"))
+    assert len(page.all("img")) == 11
+    assert "has no labels" in page.text
 
 
-def test_a_broken_record_is_named(run, world):
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("metrics.jsonl", '{"step": 1}\nnonsense\n', r"metrics.jsonl: line 2 is not JSON: 'nonsense'"),
+        ("evaluation.json", "{", r"evaluation.json: this is not JSON"),
+        ("results/swap.json", '{"protocol": "swap"}', r"results/swap.json: this is no result .*rwk eval .* --protocol swap"),
+    ],
+)
+def test_a_broken_file_is_named_before_anything_is_drawn(run, world, name, text, complaint):
     model, clips = world()
-    (run / "metrics.jsonl").write_text('{"step": 1}\nnonsense\n')
-    with pytest.raises(RwaeError, match=r"metrics.jsonl: line 2 is not JSON: 'nonsense'"):
+    (run / "results").mkdir()
+    (run / name).write_text(text)
+    with pytest.raises(RwaeError, match=complaint):
         write_report(run, model, clips, long=6)
+    assert not (run / "pictures").exists()
+
+
+def test_a_page_that_cannot_be_finished_leaves_the_old_one(run, world, monkeypatch):
+    model, clips = world()
+    page = write_report(run, model, clips, long=6)
+    before = page.read_bytes()
+
+    def fail(x):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(model, "reconstruct", fail)
+    with pytest.raises(RuntimeError):
+        write_report(run, model, clips, long=6)
+    assert page.read_bytes() == before
+    assert not list(run.glob(".*"))
+
+
+def test_codes_that_do_not_differ_are_said_to_be_so(run, world):
+    model, clips = world()
+    clips = evolve(clips, frames=torch.ones_like(clips.frames))
+    assert "all clips have the same one" in Page(write_report(run, model, clips, long=6).read_text(encoding="utf-8")).text

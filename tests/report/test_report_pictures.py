@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -9,14 +11,17 @@ from PIL import Image
 from rwae_kit.errors import RwaeError
 from rwae_kit.report import (
     choose,
+    grid,
     matrix_picture,
+    pictures_of,
     reconstruction_picture,
     sample_pictures,
     swap_picture,
     traversal_picture,
     traverse_picture,
 )
-from rwae_kit.report.drawing import BREAK, GAP
+from rwae_kit.report.drawing import BREAK, EDGE, GAP
+from rwae_kit.report.pictures import SPREAD
 
 
 def _frame(image, row, column, shown=96, side=4, group=0):
@@ -24,9 +29,9 @@ def _frame(image, row, column, shown=96, side=4, group=0):
     pixels = np.array(image)[..., 0]
     rows = np.array(image).shape[0]
     step = shown // side
-    top = row * (shown + GAP) + BREAK * (row // group if group else 0)
-    assert top + shown <= rows
-    left = pixels.shape[1] - 3 * shown - 2 * GAP + column * (shown + GAP)
+    top = EDGE + row * (shown + GAP) + BREAK * (row // group if group else 0)
+    assert top + shown + EDGE <= rows
+    left = pixels.shape[1] - EDGE - 3 * shown - 2 * GAP + column * (shown + GAP)
     return pixels[top : top + shown : step, left : left + shown : step]
 
 
@@ -51,7 +56,7 @@ def test_a_swap_has_the_originals_outside_and_the_exchanged_clips_inside(world):
     for row, clip in enumerate(expected):
         for t in range(3):
             np.testing.assert_array_equal(_frame(image, row, t), _grey(clip[t]))
-    assert swap_picture(model, clips.frames[:2], clips.frames[2:4]).height == 8 * 96 + 7 * GAP + BREAK
+    assert swap_picture(model, clips.frames[:2], clips.frames[2:4]).height == 8 * 96 + 7 * GAP + BREAK + 2 * EDGE
 
 
 def test_the_matrix_has_originals_at_its_edges_and_their_swaps_within(world):
@@ -64,7 +69,7 @@ def test_the_matrix_has_originals_at_its_edges_and_their_swaps_within(world):
     step, side = 64 // 4, 64 + GAP
 
     def cell(i, j):
-        top, left = pixels.shape[0] - (3 - i) * side + GAP, pixels.shape[1] - (4 - j) * side + GAP
+        top, left = pixels.shape[0] - EDGE - (3 - i) * side + GAP, pixels.shape[1] - EDGE - (4 - j) * side + GAP
         return pixels[top - BREAK * (i == 0) :, left:, 0][:64:step, :64:step]
 
     for j in range(3):
@@ -78,8 +83,8 @@ def test_samples_are_of_any_length_and_follow_the_seed(world, tmp_path):
     model, _ = world()
     made = sample_pictures(model, 7, t=40, seed=1)
     assert len(made.frames) == 40
-    assert made.frames[0].size == (6 * 64 + 5 * GAP, 2 * 64 + GAP)
-    assert made.still.size == (14 * 96 + 13 * GAP, 4 * 96 + 3 * GAP)
+    assert made.frames[0].size == (6 * 64 + 5 * GAP + 2 * EDGE, 2 * 64 + GAP + 2 * EDGE)
+    assert made.still.size == (14 * 96 + 13 * GAP + 2 * EDGE, 4 * 96 + 3 * GAP + 2 * EDGE)
     assert made.still == sample_pictures(model, 7, t=40, seed=1).still
     assert made.still != sample_pictures(model, 7, t=40, seed=2).still
     written = made.save(tmp_path / "long.100", fps=10)
@@ -110,13 +115,62 @@ def test_the_overview_of_traversals_takes_the_features_that_vary_most(world):
     assert made.still.height > 5 * 64
 
 
-def test_vectors_are_drawn_as_pictures_of_whole_clips_that_do_not_move(world):
+def _cells(image, rows, columns, high, wide):
+    """The frames of a picture of vectors, counted from the right and the bottom edge."""
+    pixels = np.array(image)[..., :3]
+    pixels = pixels[-EDGE - rows * (high + GAP) + GAP : -EDGE, -EDGE - columns * (wide + GAP) + GAP : -EDGE]
+    return [[pixels[r * (high + GAP) :, c * (wide + GAP) :][:high, :wide] for c in range(columns)] for r in range(rows)]
+
+
+def test_clips_of_vectors_stand_side_by_side_each_over_what_the_model_makes_of_it(world):
+    model, clips = world(frame=(60,), length=5)
+    image = reconstruction_picture(model, clips.frames[:3])
+    cells = _cells(image, 2, 3, 120, 100)
+    for column in range(3):
+        for row, factor in ((0, 1.0), (1, 0.5)):
+            expected = pictures_of(clips.frames[column : column + 1] * factor, (0.0, 1.0))[0, 0]
+            np.testing.assert_array_equal(cells[row][column], expected.repeat(2, axis=0).repeat(20, axis=1))
+    image = swap_picture(model, clips.frames[:3], clips.frames[3:6])
+    cells = _cells(image, 4, 3, 120, 100)
+    swapped = model.swap(clips.frames[2:3], clips.frames[5:6])
+    expected = pictures_of(swapped, (0.0, 1.0))[0, 0].repeat(2, axis=0).repeat(20, axis=1)
+    np.testing.assert_array_equal(cells[1][2], expected)
+
+
+def test_clips_of_vectors_do_not_move(world):
     model, clips = world(frame=(6,), length=5)
-    assert reconstruction_picture(model, clips.frames[:2]).height > 2 * 96
-    assert matrix_picture(model, clips.frames[:2], clips.frames[2:4]).frames == ()
-    assert sample_pictures(model, 3).frames == ()
-    assert traversal_picture(model, clips.frames[0], clips).frames == ()
-    assert swap_picture(model, clips.frames[0], clips.frames[1]).height > 4 * 96
+    matrix = matrix_picture(model, clips.frames[:2], clips.frames[2:4])
+    assert matrix.frames == traversal_picture(model, clips.frames[0], clips).frames == sample_pictures(model, 3).frames == ()
+    swapped = model.swap(clips.frames[1:2], clips.frames[3:4])
+    corner = _cells(matrix.still, 1, 1, 96, 100)[0][0]
+    np.testing.assert_array_equal(corner, pictures_of(swapped, (0.0, 1.0))[0, 0].repeat(16, axis=0).repeat(20, axis=1))
+
+
+def test_a_longer_clip_of_vectors_has_the_same_scale_of_time(world):
+    model, _ = world(frame=(6,), length=10)
+    short, long = (sample_pictures(model, 12, t).still.size for t in (None, 45))
+    assert short == (6 * 100 + 5 * GAP + 2 * EDGE, 2 * 96 + GAP + 2 * EDGE)
+    assert long == (2 * 450 + GAP + 2 * EDGE, 6 * 96 + 5 * GAP + 2 * EDGE)
+
+
+def test_standardised_features_are_drawn_over_the_range_where_most_of_them_lie(world):
+    model, clips = world(frame=(6,), length=5)
+    wide = evolve(model.spec, value_range=(-5.0, 5.0))
+    model.spec, model.info = wide, evolve(model.info, std=(1.0,) * 6, mean=(0.0,) * 6)
+    top = torch.full_like(clips.frames[:1], SPREAD)
+    cell = _cells(reconstruction_picture(model, top), 2, 1, 96, 100)[0][0]
+    assert (cell == [253, 231, 37]).all()
+    model.info = evolve(model.info, std=(), mean=())
+    assert not (_cells(reconstruction_picture(model, top), 2, 1, 96, 100)[0][0] == [253, 231, 37]).any()
+
+
+def test_the_middle_of_a_traversal_is_named(world, monkeypatch):
+    model, clips = world()
+    seen = []
+    drawn = sys.modules["rwae_kit.report.pictures"]  # the package gives this name to a function
+    monkeypatch.setattr(drawn, "grid", lambda cells, **said: (seen.append(said["columns"]), grid(cells, **said))[1])
+    traversal_picture(model, clips.frames[0], clips, steps=7)
+    assert seen[0] == ["-2.0", "-1.3", "-0.7", "mean", "+0.7", "+1.3", "+2.0"]
 
 
 def test_chosen_clips_differ_in_their_labels_as_much_as_they_can(world):

@@ -11,6 +11,7 @@ from torch import Tensor
 from rwae_kit.data import Clips
 from rwae_kit.errors import DataError
 from rwae_kit.evaluation.codes import places
+from rwae_kit.evaluation.judges import read_classes
 from rwae_kit.interfaces import Judge
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ def swap_accuracy(
     partner = derangement(len(clips), seed)
     right: dict[str, dict[str, int]] = {row: {} for row in ROWS}
     for index in places(len(clips), batch_size):
-        for row, shown, keeps in _shown(model, clips, index, partner[index], seed):
-            judged = judge.predict(shown)
+        for row, shown, mask, keeps in _shown(model, clips, index, partner[index], seed):
+            judged = read_classes(judge, shown, mask)
             for name in clips.factors:
                 kept = clips.info.factors[name].kind
                 if name not in judged or kept not in keeps:
@@ -59,17 +60,18 @@ def swap_accuracy(
 
 def _shown(
     model: SequenceAutoencoder, clips: Clips, i: Tensor, j: Tensor, seed: int
-) -> Iterator[tuple[str, Tensor, Mapping[str, Tensor]]]:
-    """Each row's clips for the pairs (i, j), and whose label each kind of factor should keep."""
+) -> Iterator[tuple[str, Tensor, Tensor | None, Mapping[str, Tensor]]]:
+    """Each row's clips for the pairs (i, j), their padding, and whose label each kind of factor should keep."""
     length = clips.info.length
     one, two = clips.batch(i), clips.batch(j)
     x_i, x_j = one.x.to(model.device), two.x.to(model.device)
     posterior = model.encode(x_i, one.mask)
     draw = seed + int(i[0])  # another draw for every batch
-    yield "real", x_i, {"static": i, "dynamic": i}
-    yield "reconstruction", model.reconstruct(x_i, one.mask), {"static": i, "dynamic": i}
-    yield "swap", model.swap(x_i, x_j, static_mask=one.mask, dynamic_mask=two.mask), {"static": i, "dynamic": j}
-    yield "motion sampled", model.sample(len(i), t=length, seed=draw, static=posterior.static.sample), {"static": i}
-    yield "static sampled", model.sample(len(i), t=length, seed=draw, dynamic=posterior.dynamic.sample), {"dynamic": i}
-    yield "copy of the static clip", x_i, {"static": i, "dynamic": j}
-    yield "copy of the dynamic clip", x_j, {"static": i, "dynamic": j}
+    yield "real", x_i, one.mask, {"static": i, "dynamic": i}
+    yield "reconstruction", model.reconstruct(x_i, one.mask), one.mask, {"static": i, "dynamic": i}
+    swapped = model.swap(x_i, x_j, static_mask=one.mask, dynamic_mask=two.mask)
+    yield "swap", swapped, two.mask, {"static": i, "dynamic": j}
+    yield "motion sampled", model.sample(len(i), t=length, seed=draw, static=posterior.static.sample), None, {"static": i}
+    yield "static sampled", model.sample(len(i), t=length, seed=draw, dynamic=posterior.dynamic.sample), one.mask, {"dynamic": i}
+    yield "copy of the static clip", x_i, one.mask, {"static": i, "dynamic": j}
+    yield "copy of the dynamic clip", x_j, two.mask, {"static": i, "dynamic": j}

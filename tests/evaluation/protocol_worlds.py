@@ -36,13 +36,14 @@ def perfect(oracle_class):
             super().__init__()
             self.noise = Noise()
             self.prior = WalkPrior(self.noise, self.spec.dynamic)
-            self.asked = []
+            self.asked, self.masks = [], []
 
         def static_prior(self, batch):
             level = self.noise.uniform(len(batch.x), 1, like=torch.zeros(()))
             return Latent(sample=torch.tensor([0.25, 0.5, 1.0])[(3 * level).long()])
 
-        def encode(self, x):
+        def encode(self, x, mask=None):
+            self.masks.append(mask)
             posterior = super().encode(x)
             return evolve(
                 posterior, static=evolve(posterior.static, sample=posterior.static.sample - 0.05 * float(self.noise.drawing))
@@ -68,7 +69,7 @@ def copying(oracle_class):
             self.noise = Noise()
             self.prior = WalkPrior(self.noise, self.spec.dynamic)
 
-        def encode(self, x):
+        def encode(self, x, mask=None):
             posterior = super().encode(x)
             return evolve(posterior, static=Latent(sample=x.flatten(1), mean=x.flatten(1)))
 

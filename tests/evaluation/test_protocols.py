@@ -96,7 +96,7 @@ def test_the_sampled_part_is_drawn_anew_for_every_clip_and_every_draw(subject):
 
 
 def test_prior_means_are_taken_along_a_sampled_trajectory_unless_draws_are_asked_for(oracle_class, splits):
-    model, x = perfect(oracle_class), splits["test"].frames[:20]
+    model, x = perfect(oracle_class), splits["test"].batch(torch.arange(20))
     means, drawn = (fix_static(model, x, seed=3, t=4, sampled=sampled) for sampled in ("means", "draws"))
     torch.testing.assert_close(means, 0.98 * drawn)
     assert [asked.seed for asked in model.asked] == [3, 3]
@@ -106,9 +106,9 @@ def test_prior_means_are_taken_along_a_sampled_trajectory_unless_draws_are_asked
 
 
 def test_the_encoded_latent_is_the_mean_unless_draws_are_asked_for(oracle_class, splits):
-    model, x = perfect(oracle_class), splits["test"].frames[:20]
+    model, x = perfect(oracle_class), splits["test"].batch(torch.arange(20))
     kept, drawn = (fix_static(model, x, seed=0, t=4, encoded=encoded) for encoded in ("means", "draws"))
-    brightness = x.amax((1, 2, 3, 4))
+    brightness = x.x.amax((1, 2, 3, 4))
     torch.testing.assert_close(kept.amax((1, 2, 3, 4)), brightness)
     torch.testing.assert_close(drawn.amax((1, 2, 3, 4)), brightness - 0.05)
 
@@ -180,7 +180,7 @@ def test_swap_tells_a_perfect_model_from_one_that_copies(subject, splits):
 def test_every_draw_of_swaps_pairs_the_clips_anew(subject):
     model, shown = subject.model, []
     swap = model.swap
-    model.swap = lambda own, other: (shown.append(other), swap(own, other))[1]
+    model.swap = lambda own, other, **masks: (shown.append(other), swap(own, other, **masks))[1]
     assert run_protocol("swap", evolve(subject, draws=2, untrained=None)).draws == 2
     for draw, other in enumerate(shown):
         assert torch.equal(other, subject.test.frames[derangement(N, draw)])
@@ -234,6 +234,26 @@ def test_a_trained_judge_adds_entropies_and_distances_of_its_features(subject, t
     assert 0 < rows["real"]["fix-static: direction H(y|x)"].value < math.log(2)
 
 
+def test_the_model_is_told_of_padding(subject):
+    mask = torch.ones(N, 4)
+    mask[::3, 3] = 0
+    padded = evolve(subject, test=evolve(subject.test, mask=mask), untrained=None)
+    for name in ("cdsvae2021", "rwae2021", "eer"):
+        subject.model.masks.clear()
+        run_protocol(name, padded)
+        assert subject.model.masks
+        assert all(torch.equal(given, mask) for given in subject.model.masks if given is not None)
+        assert sum(given is None for given in subject.model.masks) == (
+            1 if name != "eer" else 0
+        )  # the oracle's reconstruct has none
+    partners, swap = derangement(N, 0), subject.model.swap
+    subject.model.swap = lambda own, other, **masks: (given.append(masks), swap(own, other, **masks))[1]
+    given = []
+    run_protocol("swap", padded)
+    assert torch.equal(given[0]["static_mask"], mask)
+    assert torch.equal(given[0]["dynamic_mask"], mask[partners])
+
+
 def test_padding_is_not_shown_to_the_judge(subject, trained):
     mask = torch.ones(N, 4)
     mask[::2, 2:] = 0
@@ -242,7 +262,7 @@ def test_padding_is_not_shown_to_the_judge(subject, trained):
     for filling in (0.0, 1.0):
         clips.frames[::2, 2:] = filling
         model = perfect(type(subject.model).__mro__[1])
-        model.swap = lambda own, other: other  # as if it had learned to fill up as well
+        model.swap = lambda own, other, **masks: other  # as if it had learned to fill up as well
         rows = run_protocol("swap", evolve(subject, model=model, test=clips, judge=trained, untrained=None)).rows
         results.append({row: rows[row] for row in ("model", "real", "noise")})
     assert results[0] == results[1]

@@ -64,7 +64,7 @@ def test_eer_of_utterances_knows_who_speaks_by_the_static_code(subject, make_bar
     spoken = subject.test.subset(order)
     spoken = evolve(spoken, info=named, factors={**spoken.factors, "utterance": torch.arange(150) // 3})
     model = subject.model
-    model.encode = lambda x, encode=model.encode: _turned(encode(x))
+    model.encode = lambda x, mask=None, encode=model.encode: _turned(encode(x, mask))
     result = eer.run(evolve(subject, test=spoken, untrained=None), eer.Settings())
     assert (result.clips, result.settings) == (50, {"unit": "utterance"})
     rows = result.rows

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from attrs import evolve
+from protocol_worlds import bar_judge
 
 from rwae_kit.errors import DataError
 from rwae_kit.evaluation import derangement, swap_accuracy
@@ -59,3 +61,16 @@ def test_every_batch_is_given_other_draws(make_bars, oracle_class, judge):
     model.sample = lambda *args, seed, **kwargs: (seeds.append(seed), sample(*args, seed=seed, **kwargs))[1]
     swap_accuracy(model, make_bars(40, seed=0), judge, seed=7, batch_size=20)
     assert seeds == [7, 7, 27, 27]
+
+
+def test_a_trained_judge_looks_away_from_padding(make_bars, oracle_class):
+    splits = {name: make_bars(n, seed) for seed, (name, n) in enumerate({"train": 64, "validation": 16, "test": 41}.items())}
+    judge, rows = bar_judge(splits), []
+    mask = torch.ones(41, 4)
+    mask[::2, 2:] = 0
+    for filling in (0.0, 1.0):
+        clips = evolve(splits["test"], mask=mask, frames=splits["test"].frames.clone())
+        clips.frames[::2, 2:] = filling
+        found = swap_accuracy(oracle_class(), clips, judge, batch_size=16)
+        rows.append({row: found[row] for row in ("real", "copy of the static clip", "copy of the dynamic clip")})
+    assert rows[0] == rows[1]

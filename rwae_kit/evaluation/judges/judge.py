@@ -118,6 +118,13 @@ class TrainedJudge(Judge):
             )
 
 
+def read_classes(judge: Judge, x: Tensor, mask: Tensor | None) -> Mapping[str, Tensor]:
+    """What a judge reads, `[n]` for each factor; one that was trained looks away from padding (mask `[n, t]` 0)."""
+    if isinstance(judge, TrainedJudge) and mask is not None:
+        return {name: logits.argmax(1) for name, logits in judge.read(x, mask).logits.items()}
+    return judge.predict(x)
+
+
 def _name(net: JudgeNet, card: JudgeCard) -> str:
     """sha256 of what it is and of its weights."""
     weights = digest({name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()})

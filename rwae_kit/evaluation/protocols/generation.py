@@ -17,10 +17,11 @@ Latents = Literal["means", "draws"]
 
 
 @torch.no_grad()
-def fix_dynamic(model: SequenceAutoencoder, x: Tensor, seed: int, encoded: Latents = "means") -> Tensor:
-    """Keep the dynamic latent (and the action) of the clips, and draw the static one anew for each, s ~ p(s)."""
-    posterior = _encoded(model, x, seed, encoded)
-    blank = Batch(x=torch.zeros_like(x), index=torch.arange(len(x), device=x.device), dataset_size=len(x))
+def fix_dynamic(model: SequenceAutoencoder, batch: Batch, seed: int, encoded: Latents = "means") -> Tensor:
+    """Keep the dynamic latent (and the action) of clips on the model's device, and draw the static one anew for each, s ~ p(s)."""
+    posterior = _encoded(model, batch, seed, encoded)
+    n = len(batch.x)
+    blank = Batch(x=torch.zeros_like(batch.x), index=torch.arange(n, device=batch.x.device), dataset_size=n)
     with model.noise.fork(seed):
         static = model.static_prior(blank).sample
     action = None if posterior.action is None else posterior.action.sample
@@ -30,7 +31,7 @@ def fix_dynamic(model: SequenceAutoencoder, x: Tensor, seed: int, encoded: Laten
 @torch.no_grad()
 def fix_static(
     model: SequenceAutoencoder,
-    x: Tensor,
+    batch: Batch,
     seed: int,
     t: int,
     encoded: Latents = "means",
@@ -44,19 +45,19 @@ def fix_static(
     Raises:
         RwaeError: means are asked for, and the prior has none.
     """
-    posterior = _encoded(model, x, seed, encoded)
+    posterior = _encoded(model, batch, seed, encoded)
     with model.noise.fork(seed):
-        z = model.prior.sample(len(x), t)
+        z = model.prior.sample(len(batch.x), t)
         if sampled == "means":
             mean = model.prior(z).mean
             if mean is None:
                 raise RwaeError(f"the prior {type(model.prior).__name__} has no means: take its draws (--set prior=draws)")
             z = mean
-    return model.sample(len(x), t, seed=seed, static=posterior.static.sample, dynamic=z)
+    return model.sample(len(batch.x), t, seed=seed, static=posterior.static.sample, dynamic=z)
 
 
-def _encoded(model: SequenceAutoencoder, x: Tensor, seed: int, latents: Latents) -> SequencePosterior:
+def _encoded(model: SequenceAutoencoder, batch: Batch, seed: int, latents: Latents) -> SequencePosterior:
     if latents == "means":
-        return model.encode(x)
+        return model.encode(batch.x, batch.mask)
     with model.noise.fork(seed + 1):  # not the draws that the other latent gets
-        return model.encode(x)
+        return model.encode(batch.x, batch.mask)

@@ -12,6 +12,7 @@ from attrs.validators import ge, in_
 
 from rwae_kit.errors import DataError
 from rwae_kit.evaluation.codes import Array, Codes, encode_clips, places, some
+from rwae_kit.evaluation.judges import read_classes
 from rwae_kit.evaluation.metrics import (
     FactorMap,
     benchmark_intervention,
@@ -107,8 +108,10 @@ def _reads(subject: Subject, model: SequenceAutoencoder, judge: Judge) -> Callab
         found: dict[str, list[Array]] = {}
         for index in places(len(static), subject.batch_size):
             s, z = (torch.from_numpy(code[index.numpy()]).to(model.device) for code in (static, dynamic))
-            action = model.encode(subject.test.batch(index).x.to(model.device)).action if model.spec.action else None
-            for name, read in judge.predict(model.decode(s, z, None if action is None else action.sample)).items():
+            batch = subject.test.batch(index)
+            action = model.encode(batch.x.to(model.device), batch.mask).action if model.spec.action else None
+            made = model.decode(s, z, None if action is None else action.sample)
+            for name, read in read_classes(judge, made, batch.mask).items():
                 found.setdefault(name, []).append(read.cpu().numpy())
         return {name: np.concatenate(parts) for name, parts in found.items()}
 

@@ -19,14 +19,15 @@ from rwae_kit.evaluation.protocols.subject import Subject
 from rwae_kit.evaluation.reconstruction import mean_clip
 from rwae_kit.evaluation.swap import derangement
 from rwae_kit.interfaces import Judge
+from rwae_kit.latents import Batch
 
 if TYPE_CHECKING:
     from rwae_kit.model import SequenceAutoencoder
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Making = Callable[["SequenceAutoencoder", Tensor, Tensor, int], Tensor]
-"""A model, clips, their partners and a seed to generated clips, all `[b, t, *frame]`."""
+Making = Callable[["SequenceAutoencoder", Batch, Batch, int], Tensor]
+"""A model, clips and their partners on its device, and a seed to generated clips `[b, t, *frame]`."""
 _CHUNK = 512
 
 
@@ -158,13 +159,17 @@ def _made(
         own, other = clips.batch(index), clips.batch(partner[index])
         # another seed for every batch and every draw, the same for every model
         seed = subject.seed + draw * len(clips) + int(index[0])
-        made = mode.make(model, own.x.to(model.device), other.x.to(model.device), seed)
+        made = mode.make(model, _moved(own, model.device), _moved(other, model.device), seed)
         yield made, None if moving is None else (own if moving == "own" else other).mask
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    return evolve(batch, x=batch.x.to(device), mask=None if batch.mask is None else batch.mask.to(device))
 
 
 def _reconstructed(subject: Subject, clips: Clips) -> Iterable[tuple[Tensor, Tensor | None]]:
     for batch in batches(clips, subject.batch_size):
-        yield subject.model.reconstruct(batch.x.to(subject.model.device)), batch.mask
+        yield subject.model.reconstruct(batch.x.to(subject.model.device), batch.mask), batch.mask
 
 
 def read_real(judge: Judge, classes: Mapping[str, int], clips: Clips, batch_size: int = 256) -> Readings:

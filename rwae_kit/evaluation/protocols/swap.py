@@ -26,7 +26,7 @@ def run(subject: Subject, settings: Settings) -> Result:
     about = known(subject, "swap", clips)
     mode = Mode(
         name="swap",
-        make=lambda model, own, other, seed: model.swap(own, other),
+        make=lambda model, own, other, seed: model.swap(own.x, other.x, static_mask=own.mask, dynamic_mask=other.mask),
         keeps={"static": "own", "dynamic": "partner"},
     )
     readings, expected = judged_rows(subject, about, clips, mode)

@@ -57,7 +57,7 @@ def evaluate(
 ) -> None:
     """Score a run on held-out clips; also writes evaluation.json into it. Or score codes (--codes FILE)."""
     if (run is None) == (codes is None):
-        raise RwaeError("eval: say either the folder of a run or --codes FILE")
+        raise RwaeError("eval: say either RUN, the folder of a run, or --codes FILE")
     if codes is not None:
         if protocol or judge or draws is not None or setting:
             raise RwaeError("eval: --protocol, --judge, --draws and --set belong to a run; codes alone cannot be decoded")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,9 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 from rich.text import Text
+
+WIDE = 400
+"""Columns of what is read from a file or a pipe: tables are not folded there."""
 
 
 def note(text: str, label: str = "", style: str = "") -> None:
@@ -59,7 +63,10 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> N
         table.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=place == 0)
     for row in body:
         table.add_row(*(Text(_cell(cell)) for cell in row))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = WIDE
+    console.print(table)
 
 
 def _cell(value: Any) -> str:

@@ -46,11 +46,12 @@ def pick(clips: Clips, places: list[int]) -> Tensor:
     """
     import torch
 
+    from rwae_kit.report.pictures import unpadded
+
     for place in places:
         if not 0 <= place < len(clips):
             raise DataError(f"{clips.info.name}: there is no clip {place}; the split has 0..{len(clips) - 1}")
-    batch = clips.batch(torch.tensor(places))
-    return batch.x if batch.mask is None else batch.x[:, : int(batch.mask.sum(1).min())]
+    return unpadded(clips, torch.tensor(places))
 
 
 def check_out(out: Path | None, suffix: str, option: str = "--out") -> None:

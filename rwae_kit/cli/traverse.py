@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from rwae_kit.cli.options import JsonFlag, PluginFiles, find_registry
 from rwae_kit.cli.runs import Device, RunFolder, SplitName, check_out, open_clips, open_model, pick, picture_file, wrote
 from rwae_kit.errors import RwaeError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from rwae_kit.data import Clips
-    from rwae_kit.model import SequenceAutoencoder
 
 
 def traverse(
@@ -39,13 +33,13 @@ def traverse(
     """Draw a clip while one feature of a latent takes a row of values."""
     import torch
 
-    from rwae_kit.report.pictures import traverse_picture
+    from rwae_kit.report.pictures import spread, traverse_picture
 
     check_out(out, ".png")
     registry = find_registry(plugin)
     model = open_model(run, registry, device)
     held_out = open_clips(model, registry, split)
-    mean, std = _spread(model, held_out, latent)
+    mean, std = spread(model, held_out, latent)
     if dim is not None and not 0 <= dim < len(std):
         raise RwaeError(f"--dim {dim}: the {latent} latent has features 0..{len(std) - 1}")
     place = int(std.argmax()) if dim is None else dim
@@ -55,14 +49,3 @@ def traverse(
     target = picture_file(out, run, f"traverse-{latent}-{place}-clip{clip}.png")
     picture.save(target)
     wrote([target], json)
-
-
-def _spread(model: SequenceAutoencoder, clips: Clips, latent: str) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of the posterior means over the first clips, `[d]` both."""
-    import torch
-
-    batch = clips.batch(torch.arange(min(len(clips), 256)))
-    posterior = model.encode(batch.x, batch.mask)
-    real = slice(None) if batch.mask is None else batch.mask.to(model.device) > 0
-    code = posterior.static.sample if latent == "static" else posterior.dynamic.sample[real].flatten(0, -2)
-    return code.mean(0), code.std(0, correction=0)

@@ -26,6 +26,7 @@ from rwae_kit.report.pictures import (
     sample_pictures,
     swap_picture,
     traversal_picture,
+    unpadded,
 )
 from rwae_kit.report.results import read_results
 from rwae_kit.report.words import words
@@ -46,7 +47,7 @@ def pictures(model: SequenceAutoencoder, clips: Clips, folder: Path, seed: int =
     """
     folder.mkdir(parents=True, exist_ok=True)
     vectors = len(model.spec.frame) == 1
-    shown = clips.batch(choose(clips, 8 if vectors else 4, seed)).x
+    shown = unpadded(clips, choose(clips, 8 if vectors else 4, seed))
 
     def save(name: str, moving: Moving, t: int = 0) -> Picture:
         section, alt, caption = words(name, model.spec.frame, t)
@@ -57,10 +58,11 @@ def pictures(model: SequenceAutoencoder, clips: Clips, folder: Path, seed: int =
     if len(clips) > 1:
         pairs = choose(clips, 12 if vectors else 4, seed + 1)
         half = len(pairs) // 2
-        a, b = (clips.batch(places).x for places in (pairs[:half], pairs[half : 2 * half]))
+        a, b = torch.split(unpadded(clips, pairs[: 2 * half]), half)
         made.append(save("swap", Moving(still=swap_picture(model, a, b))))
         side = 8 if vectors else 6
-        static, dynamic = (clips.batch(choose(clips, side, seed + 2, kind)).x for kind in ("static", "dynamic"))
+        looks, moves = choose(clips, side, seed + 2, "static"), choose(clips, side, seed + 2, "dynamic")
+        static, dynamic = torch.split(unpadded(clips, torch.cat([looks, moves])), [len(looks), len(moves)])
         made.append(save("matrix", matrix_picture(model, static, dynamic)))
     made.append(evolve(save("samples", sample_pictures(model, 12, seed=seed), model.info.length), strips=True))
     if long > model.info.length:

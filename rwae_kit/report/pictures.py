@@ -25,7 +25,7 @@ WIDE = 1000
 SPREAD = 2.5
 """Standardised features are drawn up to so many standard deviations: the range that they may have is twice as wide."""
 _POOL = 300
-"""Clips among which those that differ most are looked for."""
+"""Clips among which those that differ most are looked for, and over which codes are seen to spread."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -63,6 +63,21 @@ def choose(clips: Clips, n: int, seed: int = 0, kind: Literal["static", "dynamic
         score[chosen] = torch.inf
         chosen.append(int(score.argmin()))
     return order[torch.tensor(chosen)]
+
+
+def unpadded(clips: Clips, places: Tensor) -> Tensor:
+    """The clips at these places, `[n, t, *frame]`; cut to the shortest of them where they are padded."""
+    batch = clips.batch(places)
+    return batch.x if batch.mask is None else batch.x[:, : int(batch.mask.sum(1).min())]
+
+
+def spread(model: SequenceAutoencoder, clips: Clips, latent: Literal["static", "dynamic"]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of a latent's posterior means over the first clips (and their times), `[d]` both."""
+    batch = clips.batch(torch.arange(min(len(clips), _POOL)))
+    posterior = model.encode(batch.x, batch.mask)
+    real = slice(None) if batch.mask is None else batch.mask.to(model.device) > 0
+    code = posterior.static.sample if latent == "static" else posterior.dynamic.sample[real].flatten(0, -2)
+    return code.mean(0), code.std(0, correction=0)
 
 
 def reconstruction_picture(model: SequenceAutoencoder, x: Tensor) -> Image.Image:
@@ -128,11 +143,10 @@ def traverse_picture(model: SequenceAutoencoder, x: Tensor, latent: str, dim: in
 
 def traversal_picture(model: SequenceAutoencoder, x: Tensor, clips: Clips, most: int = 4, steps: int = 7) -> Moving:
     """One clip `[t, *frame]` while each of the features that vary most goes from -2 to +2 std about its mean over `clips`."""
-    posterior = model.encode(clips.batch(torch.arange(min(len(clips), 256))).x)
     rows, words, breaks = [], [], []
-    for latent in ("static", "dynamic"):
-        code: Tensor = getattr(posterior, latent).sample.flatten(0, -2)
-        mean, std = code.mean(0), code.std(0, correction=0)
+    latents: tuple[Literal["static", "dynamic"], ...] = ("static", "dynamic")
+    for latent in latents:
+        mean, std = spread(model, clips, latent)
         for dim in std.argsort(descending=True)[:most].tolist():
             values = mean[dim] + std[dim] * torch.linspace(-2, 2, steps, device=std.device)
             rows.append(_pictures(model, model.traverse(x, latent, dim, values)))

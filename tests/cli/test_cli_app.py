@@ -10,6 +10,7 @@ from attrs import evolve
 
 from rwae_kit import Registry, hookimpl
 from rwae_kit.cli import doctor
+from rwae_kit.cli.output import show
 
 
 def with_command(name: str, target: str) -> Registry:
@@ -41,8 +42,8 @@ def test_a_misspelt_command_is_answered_with_the_nearest(rwk: Callable[..., Any]
 
 
 def test_a_misspelt_option_is_answered_with_the_nearest(rwk: Callable[..., Any]) -> None:
-    found = rwk("eval", "run", "--sede", "3")
-    assert (found.status, found.err) == (2, "error: No such option: --sede. Did you mean --seed?\n")
+    found = rwk("eval", "run", "--spilt", "test")
+    assert (found.status, found.err) == (2, "error: No such option: --spilt. Did you mean --split?\n")
 
 
 def test_a_command_without_its_argument_says_which_one(rwk: Callable[..., Any]) -> None:
@@ -109,3 +110,13 @@ def test_a_plugin_cannot_take_the_name_of_a_command(rwk: Callable[..., Any], mon
     found = rwk("recipes")
     assert (found.status, "quickstart" in found.out) == (0, True)
     assert found.err == "warning: plugin 'stranger': its command 'recipes' is left out: rwk has one of that name\n"
+
+
+def test_tables_are_folded_on_a_narrow_terminal_and_not_in_a_pipe(monkeypatch, capsys) -> None:
+    row = ["a name", *("a long cell of words " * 3 for _ in range(6))]
+    monkeypatch.setenv("COLUMNS", "80")
+    show("", [f"column {i}" for i in range(7)], [row])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+    monkeypatch.delenv("COLUMNS")
+    show("", [f"column {i}" for i in range(7)], [row])
+    assert len(capsys.readouterr().out.rstrip().splitlines()) == 2

@@ -21,7 +21,7 @@ from rwae_kit.report import (
     traverse_picture,
 )
 from rwae_kit.report.drawing import BREAK, EDGE, GAP
-from rwae_kit.report.pictures import SPREAD
+from rwae_kit.report.pictures import SPREAD, spread, unpadded
 
 
 def _frame(image, row, column, shown=96, side=4, group=0):
@@ -197,3 +197,19 @@ def test_a_picture_of_nothing_is_refused(world):
     model, clips = world()
     with pytest.raises(RwaeError, match="at least one clip"):
         reconstruction_picture(model, torch.empty(0, *clips.frames.shape[1:]))
+
+
+def test_clips_of_different_length_are_shown_and_measured_without_their_padding(world):
+    model, clips = world()
+    mask = torch.ones(12, 3)
+    mask[3:6, 2:] = 0
+    frames = clips.frames.clone()
+    frames[3:6, 2:] = torch.nan
+    padded = evolve(clips, frames=frames, mask=mask)
+    assert torch.equal(unpadded(padded, torch.tensor([0, 4])), clips.frames[[0, 4], :2])
+    assert torch.equal(unpadded(padded, torch.tensor([0, 1])), clips.frames[[0, 1]])
+    model.encode = lambda x, mask: type(model).encode(model, x.nan_to_num(0), mask)
+    real = model.encode(padded.frames, mask).dynamic.sample[mask > 0]
+    mean, std = spread(model, padded, "dynamic")
+    torch.testing.assert_close(mean, real.mean(0))
+    torch.testing.assert_close(std, real.std(0, correction=0))

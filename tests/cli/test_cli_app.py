@@ -42,8 +42,8 @@ def test_a_misspelt_command_is_answered_with_the_nearest(rwk: Callable[..., Any]
 
 
 def test_a_misspelt_option_is_answered_with_the_nearest(rwk: Callable[..., Any]) -> None:
-    found = rwk("eval", "run", "--spilt", "test")
-    assert (found.status, found.err) == (2, "error: No such option: --spilt. Did you mean --split?\n")
+    found = rwk("eval", "run", "--devise", "cpu")
+    assert (found.status, found.err) == (2, "error: No such option: --devise. Did you mean --device?\n")
 
 
 def test_a_command_without_its_argument_says_which_one(rwk: Callable[..., Any]) -> None:

@@ -191,8 +191,8 @@ def test_rwk_eval_codes_prints_tables_writes_results_and_exits_with_2_on_bad_inp
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "either the folder of a run or --codes FILE"),
-        (["run", "--codes", "x.npz"], "either the folder of a run or --codes FILE"),
+        ([], "either RUN, the folder of a run, or --codes FILE"),
+        (["run", "--codes", "x.npz"], "either RUN, the folder of a run, or --codes FILE"),
         (["run", "--static-factor", "speaker"], "belong to --codes"),
         (["--codes", "none.npz"], "there is no such file"),
     ],

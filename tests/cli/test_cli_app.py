@@ -42,7 +42,7 @@ def test_a_misspelt_command_is_answered_with_the_nearest(rwk: Callable[..., Any]
 
 
 def test_a_misspelt_option_is_answered_with_the_nearest(rwk: Callable[..., Any]) -> None:
-    found = rwk("eval", "run", "--devise", "cpu")
+    found = rwk("swap", "run", "--devise", "cpu")
     assert (found.status, found.err) == (2, "error: No such option: --devise. Did you mean --device?\n")
 
 

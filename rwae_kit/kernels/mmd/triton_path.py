@@ -84,7 +84,7 @@ class _Call:
         self.x, self.y = (z if self.few or _fits(z) else z.contiguous() for z in (x, y))
         self.weights = _weights(problem, x, self.n, self.m)
         self.unit = problem.unit if problem.unit is not None else self.x
-        self.capability = torch.cuda.get_device_capability()[0] if x.is_cuda else 9
+        self.capability = _capability(x)
         self.three = problem.precision == "high"
         self.gradients = [
             x.new_empty(z.shape, dtype=torch.float32) if want else None for z, want in ((x, problem.want_x), (y, problem.want_y))
@@ -117,7 +117,7 @@ class _Call:
         from rwae_kit.kernels.mmd.triton_kernels.small import small
 
         problem, x, y = self.problem, self.x, self.y
-        tiles = table.DIRECT if self.few else table.small_tiles(self.d, self.g * (self.n + self.m))
+        tiles = table.direct_tiles(self.d, self.g * (self.n + self.m)) if self.few else table.small_tiles(self.d)
         blocks = [ceil(size / tiles.rows) for size in (self.n, self.m)]
         value = x.new_empty(self.g, dtype=torch.float32)
         partials = x.new_empty((self.g, sum(blocks)), dtype=torch.float64)
@@ -144,8 +144,8 @@ class _Call:
         problem = self.problem
         graded = [problem.want_x, problem.want_y]
         tiles = {wanted: table.large_tiles(self.capability, self.d, three=self.three, gradient=wanted) for wanted in set(graded)}
-        rows = max(t.rows for t in tiles.values())
-        sizes = [rows * ceil(size / rows) for size in (self.n, self.m)]
+        whole = max(table.PACK.rows, *(edge for t in tiles.values() for edge in (t.rows, t.columns)))
+        sizes = [whole * ceil(size / whole) for size in (self.n, self.m)]
         packed = self._pack(sizes)
         partials = []
         for wanted, t in tiles.items():
@@ -215,6 +215,11 @@ class _Call:
             CROSS=not (problem.want_x or problem.want_y), **self._tile_options(tiles),
         )  # fmt: skip
         return partials
+
+
+def _capability(points: Tensor) -> int:
+    """The first number of a card's compute capability; Hopper's for the interpreter."""
+    return torch.cuda.get_device_capability(points.device)[0] if points.is_cuda else 9
 
 
 def _like(points: Tensor, wanted: bool) -> Tensor | None:

@@ -31,34 +31,31 @@ class Tiles:
         return {"num_warps": self.warps, "num_stages": self.stages, "enable_fp_fusion": True}
 
 
-DIRECT = Tiles(128, 32, 4, 2)
-"""Draws of up to three coordinates: 32 rows for each warp, so that a thread sums alone."""
+DIRECT = {1: Tiles(512, 8, 4, 2), 2: Tiles(256, 8, 4, 2), 3: Tiles(256, 8, 4, 2)}
+"""By d, up to three coordinates: a multiple of 32 rows for each warp, so that a thread sums alone."""
+DIRECT_FEW = {1: Tiles(128, 16, 4, 2), 2: Tiles(128, 16, 4, 2), 3: Tiles(128, 16, 4, 2)}
+"""The same for problems whose rows together do not fill a card."""
 PACK = Tiles(64, 0, 4, 2)
 FLUSH = 64
 """Tiles after which a pull leaves the registers."""
 
-SMALL = {
-    (16, False): Tiles(16, 64, 4, 2), (16, True): Tiles(64, 64, 4, 2),
-    (32, False): Tiles(16, 64, 4, 2), (32, True): Tiles(64, 64, 4, 2),
-    (64, False): Tiles(16, 64, 4, 2), (64, True): Tiles(64, 32, 4, 2),
-    (128, False): Tiles(16, 32, 4, 2), (128, True): Tiles(32, 32, 4, 2),
-}  # fmt: skip
-"""By padded d, and by whether there are rows enough to fill a card with larger tiles."""
+SMALL = {16: Tiles(16, 64, 4, 2), 32: Tiles(16, 64, 4, 2), 64: Tiles(16, 64, 4, 2), 128: Tiles(16, 32, 4, 2)}
+"""By padded d. Few rows, so that a training step's few problems make many programs."""
 FILLS = 16384
-"""Rows of all problems from which larger tiles fill a card."""
+"""Rows of all problems from which larger blocks of them fill a card."""
 
 # (compute capability's first number, padded d or 0 for chunks, three products instead of one)
 ROWS = {
     (8, 16, False): Tiles(128, 64, 4, 3), (8, 16, True): Tiles(128, 64, 8, 3),
     (8, 32, False): Tiles(128, 64, 4, 3), (8, 32, True): Tiles(128, 64, 8, 3),
     (8, 64, False): Tiles(128, 64, 8, 3), (8, 64, True): Tiles(128, 32, 8, 3),
-    (8, 128, False): Tiles(128, 64, 8, 2), (8, 128, True): Tiles(64, 32, 4, 2),
-    (8, 0, False): Tiles(64, 64, 4, 2), (8, 0, True): Tiles(64, 32, 4, 2),
+    (8, 128, False): Tiles(64, 64, 4, 2), (8, 128, True): Tiles(32, 64, 4, 2),
+    (8, 0, False): Tiles(64, 64, 4, 2), (8, 0, True): Tiles(32, 64, 4, 2),
     (9, 16, False): Tiles(128, 128, 8, 3), (9, 16, True): Tiles(128, 64, 8, 3),
     (9, 32, False): Tiles(128, 128, 8, 3), (9, 32, True): Tiles(128, 64, 8, 3),
     (9, 64, False): Tiles(128, 128, 8, 3), (9, 64, True): Tiles(128, 64, 8, 3),
-    (9, 128, False): Tiles(128, 64, 8, 3), (9, 128, True): Tiles(128, 64, 8, 2),
-    (9, 0, False): Tiles(128, 64, 8, 2), (9, 0, True): Tiles(128, 64, 8, 2),
+    (9, 128, False): Tiles(128, 64, 8, 3), (9, 128, True): Tiles(32, 64, 4, 2),
+    (9, 0, False): Tiles(128, 64, 8, 2), (9, 0, True): Tiles(64, 64, 4, 2),
 }  # fmt: skip
 VALUES = {
     (8, 16, False): Tiles(128, 64, 8, 3), (8, 16, True): Tiles(128, 64, 8, 3),
@@ -92,9 +89,14 @@ def family(capability: int) -> int:
     return 9 if capability == 9 else 8
 
 
-def small_tiles(d: int, rows: int) -> Tiles:
-    """For `rows` rows in all problems together."""
-    return SMALL[padded(d)[0], rows >= FILLS]
+def small_tiles(d: int) -> Tiles:
+    """For draws that one launch takes as they are."""
+    return SMALL[padded(d)[0]]
+
+
+def direct_tiles(d: int, rows: int) -> Tiles:
+    """For up to three coordinates, and `rows` rows in all problems together."""
+    return (DIRECT if rows >= FILLS else DIRECT_FEW)[d]
 
 
 def large_tiles(capability: int, d: int, *, three: bool, gradient: bool) -> Tiles:

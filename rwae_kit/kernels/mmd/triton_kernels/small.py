@@ -12,10 +12,11 @@ import triton.language as tl
 from rwae_kit.kernels.mmd.triton_kernels.common import (
     finish,
     halves,
-    inner,
+    inner_of_few,
     inverse_totals,
     inverse_weighted_totals,
     mixture,
+    nearest_half,
     product,
     rounded,
 )
@@ -53,23 +54,29 @@ def _points(base, stride, rows, count, d, middle, scale, THREE: tl.constexpr, EM
     columns = tl.arange(0, D)
     inside = rows < count
     tile = tl.load(base + rows[:, None] * stride + columns[None, :], mask=inside[:, None] & (columns[None, :] < d), other=0.0)
-    high, low = halves((tile.to(tl.float32) - middle[None, :]) * scale, THREE, EMULATE)
-    z = rounded(high, low, THREE)
-    return high, low, tl.where(inside, -0.5 * tl.sum(z * z, 1), -float("inf"))
+    z = (tile.to(tl.float32) - middle[None, :]) * scale
+    high, low = halves(z, THREE, EMULATE)
+    rest = high
+    if THREE:
+        rest = nearest_half(z - rounded(high, low, THREE), EMULATE)
+    else:
+        z = rounded(high, low, THREE)
+    return high, low, rest, tl.where(inside, -0.5 * tl.sum(z * z, 1), -float("inf"))
 
 
 @triton.jit
 def _sweep(
-    high, low, a, rows, base, stride, weight, weight_stride, count, d, middle, scale, LEAVE_OUT: tl.constexpr,
-    WEIGHTED: tl.constexpr, GRAD: tl.constexpr, LINKS: tl.constexpr, GAUSSIAN: tl.constexpr, THREE: tl.constexpr, EMULATE: tl.constexpr, BM: tl.constexpr,
-    BN: tl.constexpr, D: tl.constexpr,
+    high, low, rest, a, rows, base, stride, weight, weight_stride, count, d, middle, scale, LEAVE_OUT: tl.constexpr,
+    WEIGHTED: tl.constexpr, GRAD: tl.constexpr, LINKS: tl.constexpr, GAUSSIAN: tl.constexpr, THREE: tl.constexpr,
+    EMULATE: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, D: tl.constexpr,
 ):  # fmt: skip
     """A block of rows against all draws of one side: sums of k `[BM]`, of h `[BM]`, and of h z `[BM, D]`."""
     values, slopes, pulls = tl.zeros([BM], tl.float64), tl.zeros([BM], tl.float32), tl.zeros([BM, D], tl.float32)
     for start in range(0, count, BN):
         columns = start + tl.arange(0, BN)
-        other_high, other_low, b = _points(base, stride, columns, count, d, middle, scale, THREE, EMULATE, D)
-        s = inner(high, low, other_high, other_low, tl.zeros([BM, BN], tl.float32), THREE)
+        other_high, other_low, other_rest, b = _points(base, stride, columns, count, d, middle, scale, THREE, EMULATE, D)
+        s = tl.zeros([BM, BN], tl.float32)
+        s = inner_of_few(high, low, rest, other_high, other_low, other_rest, s, THREE)
         s = s + a[:, None] + b[None, :]
         if LEAVE_OUT:
             s = tl.where(rows[:, None] == columns[None, :], -float("inf"), s)
@@ -124,14 +131,14 @@ def small(
         base, row, weight, weight_row, count_other, own = x, x_row, weight_x, wx_row, n, own_y
         gradient = gradient_y + wide * m * d
     rows = own_block * BM + tl.arange(0, BM)
-    high, low, a = _points(own_base, own_row, rows, own_count, d, middle, scale, THREE, EMULATE, D)
+    high, low, rest, a = _points(own_base, own_row, rows, own_count, d, middle, scale, THREE, EMULATE, D)
     GRAD: tl.constexpr = WANT_X or WANT_Y
     values, slopes, pulls = _sweep(
-        high, low, a, rows, own_base, own_row, own_weight, own_weight_row, own_count, d, middle, scale, True, WEIGHTED, GRAD,
+        high, low, rest, a, rows, own_base, own_row, own_weight, own_weight_row, own_count, d, middle, scale, True, WEIGHTED, GRAD,
         LINKS, GAUSSIAN, THREE, EMULATE, BM, BN, D,
     )  # fmt: skip
     other_values, other_slopes, other_pulls = _sweep(
-        high, low, a, rows, base, row, weight, weight_row, count_other, d, middle, scale, PAIRED, WEIGHTED, GRAD,
+        high, low, rest, a, rows, base, row, weight, weight_row, count_other, d, middle, scale, PAIRED, WEIGHTED, GRAD,
         LINKS, GAUSSIAN, THREE, EMULATE, BM, BN, D,
     )  # fmt: skip
     if WEIGHTED:

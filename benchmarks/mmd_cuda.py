@@ -251,9 +251,8 @@ def main(words: list[str] | None = None) -> None:
         print(f"no CUDA device. It would check {len(cases()) + len(WEIGHTED)} cases against float64,")
         print(f"measure the card's matrix products and copies, and then {len(chosen(quick))} goals:")
         for goal in chosen(quick):
-            print(
-                f"  {goal.shape:>14}  {goal.wanted:5}  {goal.precision:6}  {goal.what} {'>=' if goal.at_least else '<='} {goal.goal:g}"
-            )
+            bound = ">=" if goal.at_least else "<="
+            print(f"  {goal.shape:>14}  {goal.wanted:5}  {goal.precision:6}  {goal.what} {bound} {goal.goal:g}")
         return
     check()
     about = {"card": torch.cuda.get_device_name(), "torch": torch.__version__, **ceilings()}

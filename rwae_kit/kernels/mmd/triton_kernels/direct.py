@@ -186,11 +186,12 @@ def direct(
         if GAUSSIAN:
             each *= 0.6931471805599453
         each = own_w * each
-        wanted = inside
+        held = own_count
         if not WANT_X:
-            wanted = wanted & (block >= blocks_x)
+            held = tl.where(block < blocks_x, 0, held)
         if not WANT_Y:
-            wanted = wanted & (block < blocks_x)
+            held = tl.where(block < blocks_x, held, 0)
+        wanted = rows < held
         tl.store(gradient + rows * D, (each * (own * pull_0 - cross * far_0)).to(tl.float32), mask=wanted)
         if D > 1:
             tl.store(gradient + rows * D + 1, (each * (own * pull_1 - cross * far_1)).to(tl.float32), mask=wanted)

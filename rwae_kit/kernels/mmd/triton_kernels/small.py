@@ -158,11 +158,12 @@ def small(
         if WEIGHTED:
             result *= own_w[:, None]
         columns = tl.arange(0, D)
-        wanted = (rows[:, None] < own_count) & (columns[None, :] < d)
+        held = own_count
         if not WANT_X:
-            wanted = wanted & (block >= blocks_x)
+            held = tl.where(block < blocks_x, 0, held)
         if not WANT_Y:
-            wanted = wanted & (block < blocks_x)
+            held = tl.where(block < blocks_x, held, 0)
+        wanted = (rows[:, None] < held) & (columns[None, :] < d)
         tl.store(gradient + rows[:, None] * d + columns[None, :], result, mask=wanted)
     mine = tl.where(rows < own_count, mine, 0.0)
     finish(tl.sum(mine, 0), partials, counters, value, group, block, blocks)

@@ -13,6 +13,9 @@ from rwae_kit.kernels.mmd import GaussianMixture, median_bandwidth, mmd2
 
 Estimator = Literal["auto", "unbiased", "biased"]
 ESTIMATORS = ("auto", "unbiased", "biased")
+Precision = Literal["highest", "high", "medium"]
+PRECISIONS = ("highest", "high", "medium")
+PRECISION_HELP = "least precise products on a GPU: highest (float32), high (three of bfloat16 for one), medium (one)"
 
 
 def estimate(
@@ -23,6 +26,7 @@ def estimate(
     kernel: GaussianMixture,
     estimator: Estimator,
     unit: Tensor | None = None,
+    precision: Precision = "high",
 ) -> Tensor:
     """MMD^2 between `x` and `y`, computed from the draws of the two latents, under their weights; bandwidths in units of `unit`.
 
@@ -39,6 +43,7 @@ def estimate(
         weight_x=posterior.weight,
         weight_y=prior.weight,
         unit=unit,
+        precision=precision,
     )
 
 
@@ -71,6 +76,7 @@ class MMD(Divergence):
             validator=in_(ESTIMATORS),
             metadata={"help": "auto (unbiased, also for teacher-forced draws), unbiased (all pairs in the cross term), biased"},
         )
+        precision: Precision = field(default="high", validator=in_(PRECISIONS), metadata={"help": PRECISION_HELP})
 
     def __init__(self, config: Config, d: int) -> None:
         super().__init__(config)
@@ -80,7 +86,8 @@ class MMD(Divergence):
 
     def forward(self, posterior: Latent, prior: Latent) -> Tensor:
         unit = median_distance(posterior, prior) if self.settings.median else None
-        return estimate(posterior.sample, prior.sample, posterior, prior, self.kernel, self.settings.estimator, unit)
+        chosen = self.settings
+        return estimate(posterior.sample, prior.sample, posterior, prior, self.kernel, chosen.estimator, unit, chosen.precision)
 
 
 def median_distance(posterior: Latent, prior: Latent) -> Tensor:

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from rwae_kit import Latent
 from rwae_kit.kernels.mmd import GaussianMixture, mmd2
+from rwae_mmd import mmd as module
 from rwae_mmd.mmd import MMD, median_distance
 
 
@@ -34,6 +35,14 @@ def test_the_estimator_can_be_chosen_and_the_kernels_summed(estimator, unbiased,
     x, y = draws(6, 4), draws(6, 4, seed=1)
     got = penalty(bandwidths=(1.0, 3.0), average=False, estimator=estimator)(Latent(sample=x), Latent(sample=y))
     torch.testing.assert_close(got, mmd2(x, y, GaussianMixture((1, 3)), unbiased=unbiased), **tolerance[torch.float64])
+
+
+@pytest.mark.parametrize("precision", ["highest", "high", "medium"])
+def test_the_precision_of_products_reaches_the_kernels(precision, monkeypatch) -> None:
+    seen = []
+    monkeypatch.setattr(module, "mmd2", lambda *given, **options: seen.append(options["precision"]) or mmd2(*given, **options))
+    penalty(precision=precision)(Latent(sample=draws(6, 4)), Latent(sample=draws(6, 4, seed=1)))
+    assert seen == [precision]
 
 
 def test_weights_of_both_latents_are_masks(tolerance) -> None:

@@ -9,7 +9,7 @@ from rwae_kit.errors import RwaeError
 from rwae_kit.kernels.mmd import reference
 from rwae_kit.kernels.mmd.autograd import OnePass, compiled
 from rwae_kit.kernels.mmd.mixtures import Mixture
-from rwae_kit.kernels.mmd.paths import available_paths, check_path, choose_path, engine
+from rwae_kit.kernels.mmd.paths import available_paths, check_path, check_precision, choose_path, engine
 from rwae_kit.kernels.mmd.problem import Problem
 
 HALF = (torch.bfloat16, torch.float16)
@@ -25,6 +25,7 @@ def mmd2(
     weight_x: Tensor | None = None,
     weight_y: Tensor | None = None,
     unit: Tensor | None = None,
+    precision: str = "high",
     path: str = "auto",
 ) -> Tensor:
     """Estimate MMD^2 between the distributions of `x` and `y`, for every independent problem.
@@ -42,6 +43,10 @@ def mmd2(
 
     With `unit`, bandwidths are in units of it, one for each problem (see `median_distance`); it carries no gradient.
 
+    `precision` is the least precise kind of products that is allowed, in the words of `torch.set_float32_matmul_precision`:
+    "highest" float32; "high" three bfloat16 products for one of float32 (errors of 1e-5 in the gradient and less); "medium" one
+    (5e-3). Only the path "triton" makes use of the leave; all others compute float32 products, which satisfy all three.
+
     `path` names what computes: "auto" takes the fastest that is there (`choose_path`); a path that is named runs or raises.
     All but "reference" compute the gradient together with the value, in O((n + m) d) memory, and come back to the reference for
     a second derivative.
@@ -51,7 +56,7 @@ def mmd2(
 
     Raises:
         RwaeError: shapes, dtypes or devices that do not fit, too few draws, `paired` with n != m or without `unbiased`, a path that
-            is unknown or cannot run.
+            is unknown or cannot run, an unknown precision or one that the named path does not have.
 
     Source: Gretton et al. 2012, Lemma 6: Eq. 3 (unbiased), Eq. 4 (paired), Eq. 5 (V-statistic). R-WAE Eq. 21 prints the cross
     term with factor 1/n^2; MMD^2 needs 2/n^2.
@@ -65,10 +70,11 @@ def mmd2(
     """
     _check(x, y, weight_x, weight_y, unit, unbiased=unbiased, paired=paired)
     kind, dtype = x.device.type, str(x.dtype).removeprefix("torch.")
+    check_precision(precision)
     if path == "auto":
-        path = choose_path(kind, dtype, available=available_paths())
+        path = choose_path(kind, dtype, available=available_paths(), precision=precision)
     else:
-        check_path(path, kind, dtype)
+        check_path(path, kind, dtype, precision)
     grad = torch.is_grad_enabled()
     problem = Problem(
         kernel=kernel,
@@ -79,17 +85,18 @@ def mmd2(
         paired=paired,
         want_x=grad and x.requires_grad,
         want_y=grad and y.requires_grad,
+        precision=precision,
     )
     if not torch.is_autocast_enabled(kind):
-        return _run(path, _grouped(x), _grouped(y), problem).view(x.shape[:-2])
+        return _run(path, _grouped(x, path), _grouped(y, path), problem).view(x.shape[:-2])
     # autocast would round the products of the points to half precision
     with torch.autocast(kind, enabled=False):
-        return _run(path, _grouped(x), _grouped(y), problem).view(x.shape[:-2])
+        return _run(path, _grouped(x, path), _grouped(y, path), problem).view(x.shape[:-2])
 
 
-def _grouped(points: Tensor) -> Tensor:
-    """`[..., n, d]` to `[g, n, d]`, at least in float32."""
-    return (points.float() if points.dtype in HALF else points).reshape(-1, *points.shape[-2:])
+def _grouped(points: Tensor, path: str) -> Tensor:
+    """`[..., n, d]` to `[g, n, d]`, at least in float32 but for Triton, whose programs read half precision as it is."""
+    return (points.float() if points.dtype in HALF and path != "triton" else points).reshape(-1, *points.shape[-2:])
 
 
 def _run(path: str, x: Tensor, y: Tensor, problem: Problem) -> Tensor:

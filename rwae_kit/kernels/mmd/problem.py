@@ -26,6 +26,9 @@ class Problem:
     paired: bool = False
     want_x: bool = False
     want_y: bool = False
+    precision: str = "high"
+    reuse: bool = True
+    """Whether a path may keep scratch memory on a device from call to call."""
 
     @property
     def weighted(self) -> bool:

@@ -196,24 +196,10 @@ def extra_megabytes(step: Callable[[], object]) -> float:
     return (torch.cuda.max_memory_allocated() - before) / MEGABYTE
 
 
-def keops(x: Tensor, y: Tensor) -> Tensor:
-    """The U-statistic by KeOps' lazy tensors."""
-    from pykeops.torch import LazyTensor
-
-    def total(a: Tensor, b: Tensor) -> Tensor:
-        squared = ((LazyTensor(a[0][:, None]) - LazyTensor(b[0][None])) ** 2).sum(-1)
-        parts = zip(KERNEL.bandwidths, KERNEL.coefficients, strict=True)
-        return sum((w * (-squared / (2 * s * s)).exp() for s, w in parts), start=0).sum(1).sum()
-
-    n, m, own = x.shape[1], y.shape[1], sum(KERNEL.coefficients)
-    same = (total(x, x) - n * own) / (n * (n - 1)) + (total(y, y) - m * own) / (m * (m - 1))
-    return same - 2 * total(x, y) / (n * m)
-
-
 def against(name: str, shape: str) -> float:
     """Milliseconds of a baseline, value and both gradients."""
     x, y = (z.requires_grad_() for z in draws(shape))
-    loss = keops if name == "keops" else baselines()[name]
+    loss = baselines()[name]
     return milliseconds(lambda: torch.autograd.grad(loss(x, y).sum(), (x, y)), 10)
 
 

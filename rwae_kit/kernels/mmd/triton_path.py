@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import lru_cache
 from importlib.util import find_spec
-from math import ceil, e, log2, sqrt
+from math import ceil, sqrt
 
 import torch
 from torch import Tensor
@@ -65,7 +65,7 @@ def links(kernel: Mixture) -> tuple[tuple[tuple[float, int, float, float], ...],
 
 def scale_of(kernel: Mixture) -> float:
     """What draws are multiplied by, so that the widest Gaussian kernel is 2^(-|z_i - z_j|^2 / 2)."""
-    return sqrt(log2(e)) / length(kernel) if isinstance(kernel, GaussianMixture) else 1.0
+    return 1 / length(kernel)
 
 
 def compute(x: Tensor, y: Tensor, problem: Problem) -> Result:
@@ -220,10 +220,6 @@ class _Call:
 def _capability(points: Tensor) -> int:
     """The first number of a card's compute capability; Hopper's for the interpreter."""
     return torch.cuda.get_device_capability(points.device)[0] if points.is_cuda else 9
-
-
-def _like(points: Tensor, wanted: bool) -> Tensor | None:
-    return points.new_empty(points.shape, dtype=torch.float32) if wanted else None
 
 
 def _fits(points: Tensor) -> bool:

@@ -61,6 +61,8 @@ class Clips:
         frames: `[n, t, *frame]`, uint8 or float. A pixel's value is `frames * scale`.
         factors: per factor `[n]`, integer classes.
         mask: `[n, t]` or None.
+        recordings: `[n]`, which recording (an utterance, say) each clip was cut from; None where that is not known.
+        recordings: `[n]`, which recording (an utterance, say) each clip was cut from; None where that is not known.
     """
 
     info: DataInfo
@@ -68,6 +70,7 @@ class Clips:
     scale: float = 1.0
     factors: Mapping[str, Tensor] = field(factory=dict)
     mask: Tensor | None = None
+    recordings: Tensor | None = None
 
     def __attrs_post_init__(self) -> None:
         expected = (self.info.length, *self.info.frame)
@@ -80,6 +83,9 @@ class Clips:
             if labels.shape != (len(self),) or (classes and not 0 <= int(labels.min()) <= int(labels.max()) < classes):
                 raise DataError(f"{self.info.name}: factor {name!r} needs {len(self)} labels in 0..{classes - 1}")
 
+        if self.recordings is not None and self.recordings.shape != (len(self),):
+            raise DataError(f"{self.info.name}: recordings need {len(self)} numbers, but are {tuple(self.recordings.shape)}")
+
     def __len__(self) -> int:
         return len(self.frames)
 
@@ -87,12 +93,15 @@ class Clips:
         """The same clips with all tensors on another device."""
         mask = None if self.mask is None else self.mask.to(device)
         factors = {name: labels.to(device) for name, labels in self.factors.items()}
-        return evolve(self, frames=self.frames.to(device), factors=factors, mask=mask)
+        recordings = None if self.recordings is None else self.recordings.to(device)
+        return evolve(self, frames=self.frames.to(device), factors=factors, mask=mask, recordings=recordings)
 
     def subset(self, index: Tensor) -> Self:
         """The clips at the places `index`."""
         mask = None if self.mask is None else self.mask[index]
-        return evolve(self, frames=self.frames[index], factors={k: v[index] for k, v in self.factors.items()}, mask=mask)
+        recordings = None if self.recordings is None else self.recordings[index]
+        factors = {name: labels[index] for name, labels in self.factors.items()}
+        return evolve(self, frames=self.frames[index], factors=factors, mask=mask, recordings=recordings)
 
     def batch(self, index: Tensor) -> Batch:
         """The clips at the places `index` `[b]`, as float frames on the device where the clips lie."""

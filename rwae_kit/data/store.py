@@ -83,6 +83,7 @@ class Store:
             scale=self.scale,
             factors={name: torch.from_numpy(labels[rows]) for name, labels in self.factors.items()},
             mask=None if self.mask is None else torch.from_numpy(self.mask[rows]),
+            recordings=None if self.recordings is None else torch.from_numpy(self.recordings[rows]),
         )
 
 

@@ -52,3 +52,12 @@ def test_the_description_survives_json():
 def test_clips_that_contradict_their_description_are_refused(changes, message):
     with pytest.raises(DataError, match=message):
         toy(**changes)
+
+
+def test_recordings_go_along_with_their_clips_and_there_is_one_for_each():
+    clips = toy(recordings=torch.tensor([3, 3, 4, 5, 5]))
+    assert clips.subset(torch.tensor([4, 2])).recordings.tolist() == [5, 4]
+    assert clips.to("cpu").recordings.tolist() == [3, 3, 4, 5, 5]
+    assert toy().subset(torch.tensor([0])).recordings is None
+    with pytest.raises(DataError, match=r"toy: recordings need 5 numbers, but are \(4,\)"):
+        toy(recordings=torch.arange(4))

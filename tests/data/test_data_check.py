@@ -87,6 +87,9 @@ def test_a_good_store_passes(store):
     assert problems == []
     assert opened.recording_names == ("x", "y", "z")
     assert opened.recordings.tolist() == [0, 0, 1, 2]
+    assert [opened.clips(split).recordings.tolist() for split in opened.splits] == [
+        opened.recordings[slice(*rows)].tolist() for rows in opened.splits.values()
+    ]
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,11 @@ def test_codes_of_an_utterance_are_means_over_its_clips_and_real_frames():
         factors={"utterance": np.array([8, 8, 3]), "speaker": np.array([1, 1, 0])},
         mask=np.array([[1.0, 1.0], [1.0, 0.0], [1.0, 1.0]]),
     )
-    pooled = eer.pooled(codes, "utterance")
+    pooled = eer.pooled(codes, codes.factors["utterance"])
     np.testing.assert_array_equal(pooled.static, [[4.0], [1.5]])
     np.testing.assert_array_equal(pooled.dynamic, [[[7.0]], [[3.0]]])
     assert pooled.factors["speaker"].tolist() == [0, 1]
-    assert eer.pooled(codes, "clips") is codes
+    assert eer.pooled(codes, None) is codes
 
 
 def test_eer_of_utterances_knows_who_speaks_by_the_static_code(subject, make_bars):
@@ -73,6 +73,12 @@ def test_eer_of_utterances_knows_who_speaks_by_the_static_code(subject, make_bar
     assert rows["model"]["dynamic EER of brightness"].value == pytest.approx(0.5, abs=0.1)
     assert {score.value for score in rows["constant"].values()} == {0.5}
     assert rows["oracle"]["static EER of brightness"].value == 0.0
+    cut = evolve(spoken, info=info, factors={**subject.test.subset(order).factors}, recordings=torch.arange(150) // 3)
+    of_recordings = eer.run(evolve(subject, test=cut, untrained=None), eer.Settings())  # recordings do as well as a factor
+    assert (of_recordings.clips, of_recordings.settings) == (50, {"unit": "utterance"})
+    assert of_recordings.rows["model"] == rows["model"]
+    by_level = evolve(subject, test=evolve(cut, recordings=torch.arange(150) // 3), untrained=None)
+    assert eer.run(by_level, eer.Settings(unit="clips")).clips == 150
     each = eer.run(subject, eer.Settings())  # there are no utterances: every clip for itself
     assert (each.clips, each.settings) == (150, {"unit": "clips"})
 

@@ -64,7 +64,7 @@ def test_every_batch_is_given_other_draws(make_bars, oracle_class, judge):
 
 
 def test_a_trained_judge_looks_away_from_padding(make_bars, oracle_class):
-    splits = {name: make_bars(n, seed) for seed, (name, n) in enumerate({"train": 64, "validation": 16, "test": 41}.items())}
+    splits = {name: make_bars(n, seed) for seed, (name, n) in enumerate({"train": 300, "validation": 60, "test": 41}.items())}
     judge, rows = bar_judge(splits), []
     mask = torch.ones(41, 4)
     mask[::2, 2:] = 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from attrs import field, frozen
 
+from rwae_kit.data import Clips
 from rwae_kit.errors import DataError, did_you_mean
 from rwae_kit.evaluation.code_scores import PAIRED_CLIPS, eer_scores, rows_of
-from rwae_kit.evaluation.codes import Codes, encode_clips
+from rwae_kit.evaluation.codes import Array, Codes, encode_clips
 from rwae_kit.evaluation.protocols.subject import Protocol, Subject
 from rwae_kit.evaluation.results import Result
 
@@ -21,8 +22,8 @@ class Settings:
     unit: str = field(
         default=UTTERANCE,
         metadata={
-            "help": "a factor: all clips of one of its classes are averaged first, utterance where the data have it; clips: every "
-            "clip for itself"
+            "help": "utterance: all clips of a recording are averaged first, where the data know recordings; a factor: all clips "
+            "of one of its classes; clips: every clip for itself"
         },
     )
 
@@ -40,13 +41,9 @@ def run(subject: Subject, settings: Settings) -> Result:
     Source: R-WAE, Table 5; C-DSVAE, Table 4.
     """
     test = subject.test
-    unit = settings.unit
-    if unit == UTTERANCE and unit not in test.factors:
-        unit = CLIPS
-    if unit != CLIPS and unit not in test.factors:
-        raise DataError(f"eer: unit: the clips have no factor {unit!r}. {did_you_mean(unit, [*test.factors, CLIPS])}")
+    unit, groups = grouped(test, settings.unit)
     factors = {name: test.info.factors[name] for name in test.factors if name != unit and test.info.factors[name].kind == "static"}
-    codes = {row: pooled(encode_clips(model, test, subject.batch_size), unit) for row, model in subject.models().items()}
+    codes = {row: pooled(encode_clips(model, test, subject.batch_size), groups) for row, model in subject.models().items()}
     own = codes["model"]
     rows = rows_of(eer_scores, own, own, factors, subject.resamples, subject.seed)
     if not rows["model"]:
@@ -57,11 +54,26 @@ def run(subject: Subject, settings: Settings) -> Result:
     return subject.result("eer", Settings(unit=unit), rows, clips=min(len(own), PAIRED_CLIPS))
 
 
-def pooled(codes: Codes, unit: str) -> Codes:
-    """Codes with one entry for each class of the factor `unit`: means over its clips, and over time."""
-    if unit == CLIPS:
+def grouped(clips: Clips, unit: str) -> tuple[str, Array | None]:
+    """What is averaged, and which of them each clip belongs to, `[n]`; None for every clip for itself.
+
+    Raises:
+        DataError: no such factor.
+    """
+    if unit in clips.factors:
+        return unit, clips.factors[unit].cpu().numpy()
+    if unit == UTTERANCE and clips.recordings is not None:
+        return unit, clips.recordings.cpu().numpy()
+    if unit not in (UTTERANCE, CLIPS):
+        raise DataError(f"eer: unit: the clips have no factor {unit!r}. {did_you_mean(unit, [*clips.factors, UTTERANCE, CLIPS])}")
+    return CLIPS, None
+
+
+def pooled(codes: Codes, groups: Array | None) -> Codes:
+    """Codes with one entry for each group of clips: means over them, and over time; labels are the first clip's."""
+    if groups is None:
         return codes
-    _, first, place, counts = np.unique(codes.factors[unit], return_index=True, return_inverse=True, return_counts=True)
+    _, first, place, counts = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
     mask = np.ones(codes.dynamic.shape[:2], np.float32) if codes.mask is None else codes.mask
     static = np.zeros((len(first), codes.static.shape[1]))
     dynamic, frames = np.zeros((len(first), codes.dynamic.shape[2])), np.zeros(len(first))

@@ -155,7 +155,7 @@ def test_the_first_party_parts_that_the_readme_names_are_those_that_there_are() 
     kinds = [kind for kind in KINDS if kind not in ("recipe", "static_prior")]
     registry = Registry.installed()
     ours = {name for kind in kinds for name in registry.names(kind) if registry.find(kind, name).distribution == "rwae-kit"}
-    assert set(re.findall(r"`([a-z_]+)`", parts)) == ours
+    assert set(re.findall(r"`([a-z0-9_]+)`", parts)) == ours
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -104,7 +104,7 @@ def make_plan(
         steps.append(Step(kind="train", run=run, folder=run.folder, state=_state(ended, run.folder / "recipe.toml")))
         for scoring in table.scoring:
             file = run.result(scoring.protocol)
-            state = _state(file, file) if ended.is_file() else "to do"
+            state = _state(file, file) if ended.is_file() and _same_judge(file, judge) else "to do"
             steps.append(Step(kind="score", run=run, folder=run.folder, protocol=scoring.protocol, state=state))
     written = all(step.state == "done" for step in steps) and is_written(table, chosen, folder)
     steps.append(Step(kind="table", folder=folder, state="done" if written else "to do"))
@@ -146,6 +146,18 @@ def is_written(table: PaperTable, budget: Budget, folder: Path) -> bool:
 
 def _state(done: Path, begun: Path) -> Literal["done", "begun", "to do"]:
     return "done" if done.is_file() else "begun" if begun.exists() else "to do"
+
+
+def _same_judge(result: Path, judge: Path | None) -> bool:
+    """False where the judge was trained anew since: scores of two judges do not stand in one table."""
+    card = None if judge is None else judge / "judge.json"
+    if card is None or not card.is_file() or not result.is_file():
+        return True
+    try:
+        one, other = (json.loads(file.read_text(encoding="utf-8")) for file in (result, card))
+        return one["judge"] in ("", other["hash"])
+    except (ValueError, TypeError, KeyError):
+        return True  # damaged: whoever reads it says so
 
 
 def _methods(table: PaperTable, budget: Budget, only: Sequence[str]) -> list[Method]:

@@ -102,8 +102,8 @@ def device_for(budget: str, asked: str | None) -> str:
     device = choose_device(name)
     if budget == "full" and device.type == "cpu" and asked != "cpu":
         raise RwaeError(
-            "reproduce: --budget full has the papers' sizes and wants CUDA, and here is a CPU alone: it would take weeks. Take "
-            "--budget cpu, or say --device cpu if you mean it"
+            "reproduce: --budget full has the papers' sizes and wants CUDA, and here is a CPU alone. Take --budget cpu, or "
+            "say --device cpu if you mean it"
         )
     return str(device)
 

@@ -106,3 +106,13 @@ def test_runs_of_further_seeds_and_of_methods_that_are_not_asked_for_stay_in_the
         write(tmp_path / name / "results" / "rwae2021.json")
     found = [run.folder.name for run in scored_runs(TABLE, TABLE.data["moving_shapes"].cpu, tmp_path)]
     assert found == ["dsvae-full-small-0", "rwae-mmd-small-2", "rwae-mmd-small-10"]
+
+
+def test_a_result_of_another_judge_is_to_be_made_again(tmp_path: Path) -> None:
+    judge, run = tmp_path / "judge", tmp_path / "rwae-mmd-small-0"
+    write(run / ENDED)
+    write(run / "results" / "rwae2021.json", '{"judge": "one"}')
+    for name, state in (("one", "done"), ("another", "to do")):
+        write(judge / "judge.json", json.dumps({"hash": name}))
+        steps = plan_in(tmp_path, seeds=1, only=["rwae-mmd"], judge=judge).steps
+        assert [step.state for step in steps if step.kind == "score"] == [state]

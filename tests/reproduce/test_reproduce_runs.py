@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from rwae_kit import Registry
 from rwae_kit.cli import main
@@ -120,6 +121,16 @@ def test_the_time_is_up_between_steps_and_the_same_command_goes_on(tmp_path: Pat
     assert make(tmp_path / "it", only=["rwae-mmd"]).ended == "done"
 
 
+def test_a_run_ends_at_its_own_limit_of_time_and_the_page_says_so(tmp_path: Path) -> None:
+    plan, work = prepare(find_table("rwae-9"), budget="smoke", only=["rwae-mmd"], out=tmp_path / "it", registry=REGISTRY)
+    short = evolve(plan, chosen=evolve(plan.chosen, minutes=1e-6))
+    assert reproduce(short, work, registry=REGISTRY, reporter=Reporter()).ended == "done"
+    ended = json.loads((tmp_path / "it" / MMD / ENDED).read_text())
+    assert (ended["stopped"], ended["steps"]) == ("time", 1)
+    page = (tmp_path / "it" / "RESULTS.md").read_text(encoding="utf-8")
+    assert "Ended by the time before their epochs were done: R-WAE(MMD), variant small (seed 0)." in page
+
+
 def test_a_finished_run_of_other_options_is_not_taken_for_this_one(made: Path, tmp_path: Path) -> None:
     folder = tmp_path / "it"
     shutil.copytree(made, folder)
@@ -204,6 +215,20 @@ def test_the_list_says_of_each_table_what_is_at_hand(
     assert rows["rwae-9", "moving_shapes"] | {"clips": "there", "judge": "none is asked"} == rows["rwae-9", "moving_shapes"]
     assert rows["cdsvae-1", "sprites"]["clips"] == "rwk data build"
     assert rows["rwae-1", "timit"]["protocol"] == ["eer"]
+
+
+def test_two_seeds_are_one_row_with_mean_and_deviation(made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "it"
+    shutil.copytree(made / MMD, folder / MMD)
+    done = make(folder, seeds=2, only=["rwae-mmd"])
+    assert done.made[0].words() == "train rwae-mmd-small, seed 1"
+    values = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    (line,) = (line for line in values["comparisons"][0]["lines"] if line["name"] == "R-WAE(MMD)")
+    both = [run["results"]["rwae2021"]["rows"]["model"]["static error"]["value"] for run in values["runs"]]
+    assert line["runs"] == 2
+    assert line["scores"]["static error"]["value"] == pytest.approx(sum(both) / 2)
+    assert line["std"]["static error"] == pytest.approx(abs(both[0] - both[1]) / 2**0.5)
+    assert "2 seeds tell the deviation only roughly." in (folder / "RESULTS.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -121,6 +121,19 @@ def test_the_time_is_up_between_steps_and_the_same_command_goes_on(tmp_path: Pat
     assert make(tmp_path / "it", only=["rwae-mmd"]).ended == "done"
 
 
+def test_a_signal_ends_the_whole_command_and_it_says_that_it_can_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(execute._DO, "train", lambda executor, step: "signal")
+    with pytest.raises(SystemExit) as leaving:
+        main(["reproduce", "rwae-9", "--budget", "smoke", "--out", str(tmp_path / "it")])
+    assert leaving.value.code == 130
+    printed = capsys.readouterr()
+    assert "stopped by a signal; the same command goes on" in printed.out
+    assert "[1/5] train dsvae-full-small, seed 0" in printed.err
+    assert "[2/5]" not in printed.err
+
+
 def test_a_run_ends_at_its_own_limit_of_time_and_the_page_says_so(tmp_path: Path) -> None:
     plan, work = prepare(find_table("rwae-9"), budget="smoke", only=["rwae-mmd"], out=tmp_path / "it", registry=REGISTRY)
     short = evolve(plan, chosen=evolve(plan.chosen, minutes=1e-6))

@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "run_folder": "convert recipe training.config checkpoint distributed kernels",
     "run": "run_folder build composition convert recipe registry training data evaluation report model objective checkpoint "
     "distributed interfaces",
+    "reproduce": "run run_folder build convert recipe registry training checkpoint data evaluation report interfaces",
     "cli": "*",
     "front door": "*",
     "plugins": "kernels data",

@@ -24,6 +24,7 @@ from rwae_kit.cli import (
     plugins,
     recipes,
     report,
+    reproduce,
     sample,
     swap,
     train,
@@ -75,6 +76,7 @@ def assemble(words: Sequence[str]) -> typer.Typer:
     app.command("sample")(sample.sample)
     app.command("traverse")(traverse.traverse)
     app.command("report")(report.report)
+    app.command("reproduce")(reproduce.reproduce)
     app.command("convert")(convert.convert)
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(plugins.app, name="plugins")

@@ -1,0 +1,241 @@
+"""Doing the steps of a table in order. Each can be killed at any point and done again; what is there is not made again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from attrs import field, frozen
+
+from rwae_kit import __version__
+from rwae_kit.build import from_pretrained
+from rwae_kit.checkpoint import replace_file
+from rwae_kit.convert import changes
+from rwae_kit.errors import CheckpointError, RwaeError
+from rwae_kit.evaluation.judges import JudgeSizes, JudgeTraining, save_judge, train_judge
+from rwae_kit.evaluation.protocols import PROTOCOLS
+from rwae_kit.registry import Registry
+from rwae_kit.reproduce.plan import ENDED, Plan, Run, Step, make_plan
+from rwae_kit.reproduce.tables import PaperTable
+from rwae_kit.reproduce.work import SPLITS, Work, device_for, hardware, open_work, recipe_of
+from rwae_kit.reproduce.writing import write_table
+from rwae_kit.run import score, train
+from rwae_kit.run_folder import saved_recipe
+from rwae_kit.training.progress import PlainReporter, Reporter
+
+MOMENT = 1e-6
+"""Minutes: the least that training can be given; it ends after one step."""
+
+
+@frozen(kw_only=True)
+class Reproduction:
+    """What became of a table."""
+
+    plan: Plan
+    """As it was before."""
+    ended: Literal["done", "time", "signal"]
+    made: tuple[Step, ...] = ()
+
+
+@frozen(kw_only=True, eq=False)
+class _Executor:
+    plan: Plan
+    work: Work
+    registry: Registry
+    device: str
+    deadline: float | None
+    reporter: Reporter
+    say: Callable[[str], None]
+    made: list[Step] = field(factory=list)
+
+    def left(self) -> float | None:
+        """Minutes until the time is up."""
+        return None if self.deadline is None else (self.deadline - time.monotonic()) / 60
+
+
+def prepare(
+    table: PaperTable,
+    *,
+    data: str | None = None,
+    budget: str = "cpu",
+    seeds: int | None = None,
+    only: Sequence[str] = (),
+    out: Path | None = None,
+    registry: Registry,
+) -> tuple[Plan, Work]:
+    """The plan of a table, and its data; nothing is written.
+
+    Raises:
+        RwaeError: an unknown budget, method or data set, a store that is not there, or runs in the folder that are not these.
+    """
+    name, choice = table.choose(data)
+    chosen = choice.budget(budget)
+    default = next(iter(table.data))
+    folder = out or Path("reproduce") / f"{table.name}{'' if name == default else f'-{name}'}-{budget}"
+    work = open_work(table, name, budget, folder, registry)
+    plan = make_plan(table, name, budget, folder, seeds=seeds, only=only, judge=work.judge)
+    for step in plan.steps:
+        if step.kind == "train" and step.run is not None:
+            recipe = recipe_of(step.run.method, chosen, work, step.run.seed, registry)
+            if step.state == "done" and (changed := changes(saved_recipe(step.folder).to_dict(), recipe.to_dict(), ())):
+                raise CheckpointError(f"{step.folder}: is a run with other options ({changed}). Choose another folder (--out)")
+    return plan, work
+
+
+def reproduce(
+    plan: Plan,
+    work: Work,
+    *,
+    max_minutes: float | None = None,
+    device: str | None = None,
+    registry: Registry,
+    reporter: Reporter | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Reproduction:
+    """Do what is left of a plan.
+
+    Arguments:
+        max_minutes: stop cleanly after this time, all of the command; the same command goes on.
+        device: None as the budget has it.
+        say: is told of every step in a line.
+
+    Raises:
+        RwaeError: something of a step is wrong; what was done before stays.
+    """
+    deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
+    place = device_for(plan.budget, device)
+    executor = _Executor(
+        plan=plan,
+        work=work,
+        registry=registry,
+        device=place,
+        deadline=deadline,
+        reporter=reporter or PlainReporter(),
+        say=say,
+    )
+    for number, step in enumerate(plan.steps, 1):
+        head = f"[{number}/{len(plan.steps)}] {step.words()}"
+        if step.state == "done":
+            say(f"{head}: done before")
+            continue
+        if (left := executor.left()) is not None and left <= 0:
+            return Reproduction(plan=plan, ended="time", made=tuple(executor.made))
+        say(f"{head}{' (goes on)' if step.state == 'begun' and step.kind == 'train' else ''}")
+        stopped = _DO[step.kind](executor, step)
+        if stopped:
+            return Reproduction(plan=plan, ended=stopped, made=tuple(executor.made))
+        executor.made.append(step)
+    return Reproduction(plan=plan, ended="done", made=tuple(executor.made))
+
+
+Stopped = Literal["", "time", "signal"]
+
+
+def _judge(executor: _Executor, step: Step) -> Stopped:
+    budget, work = executor.plan.chosen.judge, executor.work
+    clips = work.clips or {split: work.dataset.clips(split) for split in SPLITS}
+    training = JudgeTraining(epochs=budget.epochs, sizes=JudgeSizes(width=budget.width))
+    judge = train_judge(
+        clips,
+        training,
+        factors=budget.factors,
+        options=work.options,
+        device=executor.device,
+        say=executor.say,
+    )
+    save_judge(judge, step.folder)
+    return ""
+
+
+def _train(executor: _Executor, step: Step) -> Stopped:
+    run, budget = _run(step), executor.plan.chosen
+    recipe = recipe_of(run.method, budget, executor.work, run.seed, executor.registry)
+    rest = None if budget.minutes is None else max(budget.minutes - seconds_of(run.folder) / 60, MOMENT)
+    left = executor.left()
+    limits = [minutes for minutes in (rest, left) if minutes is not None]
+    done = train(
+        recipe,
+        executor.work.clips,
+        out=run.folder,
+        resume=(run.folder / "recipe.toml").is_file(),
+        max_minutes=min(limits, default=None),
+        device=executor.device,
+        registry=executor.registry,
+        reporter=executor.reporter,
+        report=executor.plan.budget != "smoke",
+    )
+    outcome = done.outcome
+    if outcome.stopped == "signal":
+        return "signal"
+    if outcome.stopped == "time" and (rest is None or (left is not None and left < rest)):
+        return "time"  # the command's, not the run's
+    about: dict[str, Any] = {
+        "recipe": run.method.recipe,
+        "method": recipe.method or recipe.title,
+        "title": recipe.title,
+        "seed": run.seed,
+        "data": executor.work.data,
+        "data_hash": executor.work.info.hash,
+        "epochs": outcome.epoch,
+        "epochs_planned": recipe.training.epochs,
+        "steps": outcome.step,
+        "stopped": outcome.stopped,
+        "seconds": seconds_of(run.folder),
+        "parameters": sum(p.numel() for p in done.model.parameters()),
+        "warnings": list(outcome.warnings),
+        "hardware": hardware(executor.device),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "rwae_kit": __version__,
+    }
+    replace_file(run.folder / ENDED, json.dumps(about, indent=1).encode())
+    return ""
+
+
+def _score(executor: _Executor, step: Step) -> Stopped:
+    run, work = _run(step), executor.work
+    scoring = next(one for one in executor.plan.table.scoring if one.protocol == step.protocol)
+    asks = PROTOCOLS[step.protocol].judged
+    found = score(
+        from_pretrained(run.folder, registry=executor.registry, device=executor.device),
+        step.protocol,
+        work.clips,
+        settings=scoring.settings,
+        judge=work.judge if asks else None,
+        draws=scoring.draws if scoring.draws > 1 else None,
+        registry=executor.registry,
+    )
+    file = run.result(step.protocol)
+    file.parent.mkdir(exist_ok=True)
+    replace_file(file, json.dumps(found.to_dict(), indent=2, allow_nan=False).encode())
+    return ""
+
+
+def _table(executor: _Executor, step: Step) -> Stopped:
+    write_table(executor.plan)
+    return ""
+
+
+_DO: dict[str, Callable[[_Executor, Step], Stopped]] = {"judge": _judge, "train": _train, "score": _score, "table": _table}
+
+
+def seconds_of(folder: Path) -> float:
+    """How long a run has trained, by the last of its records; 0 for one that has none."""
+    file = folder / "metrics.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    for line in reversed(lines):
+        try:
+            return float(json.loads(line)["seconds"])
+        except (ValueError, KeyError, TypeError):  # cut off when the process was killed
+            continue
+    return 0.0
+
+
+def _run(step: Step) -> Run:
+    if step.run is None:
+        raise RwaeError(f"reproduce: a step that {step.kind}s has no run")
+    return step.run

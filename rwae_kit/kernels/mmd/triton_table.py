@@ -33,14 +33,14 @@ class Tiles:
 
 DIRECT = {1: Tiles(512, 8, 4, 2), 2: Tiles(256, 8, 4, 2), 3: Tiles(256, 8, 4, 2)}
 """By d, up to three coordinates: a multiple of 32 rows for each warp, so that a thread sums alone."""
-DIRECT_FEW = {1: Tiles(128, 16, 4, 2), 2: Tiles(128, 16, 4, 2), 3: Tiles(128, 16, 4, 2)}
+DIRECT_FEW = {1: Tiles(128, 16, 4, 2), 2: Tiles(128, 8, 4, 2), 3: Tiles(128, 16, 4, 2)}
 """The same for problems whose rows together do not fill a card."""
 PACK = Tiles(64, 0, 4, 2)
 FLUSH = 64
 """Tiles after which a pull leaves the registers."""
 
-SMALL = {16: Tiles(32, 32, 4, 2), 32: Tiles(16, 64, 4, 2), 64: Tiles(16, 64, 4, 2), 128: Tiles(16, 32, 4, 2)}
-"""By padded d. Few rows, so that a training step's few problems make many programs."""
+SMALL = {16: Tiles(64, 32, 4, 2), 32: Tiles(16, 64, 4, 2), 64: Tiles(16, 64, 4, 2), 128: Tiles(16, 32, 4, 2)}
+"""By padded d. Few rows, so that a training step's few problems make many programs; at 16, 64 cost a program no more than 32 do."""
 FILLS = 16384
 """Rows of all problems from which larger blocks of them fill a card."""
 
@@ -59,9 +59,9 @@ ROWS = {
 }  # fmt: skip
 VALUES = {
     (8, 16, False): Tiles(128, 64, 8, 3), (8, 16, True): Tiles(128, 64, 8, 3),
-    (8, 32, False): Tiles(128, 64, 8, 3), (8, 32, True): Tiles(128, 64, 8, 3),
+    (8, 32, False): Tiles(128, 64, 8, 3), (8, 32, True): Tiles(128, 64, 4, 3),
     (8, 64, False): Tiles(128, 64, 8, 3), (8, 64, True): Tiles(128, 64, 8, 2),
-    (8, 128, False): Tiles(128, 64, 8, 2), (8, 128, True): Tiles(64, 64, 4, 2),
+    (8, 128, False): Tiles(128, 64, 8, 2), (8, 128, True): Tiles(128, 32, 4, 2),
     (8, 0, False): Tiles(64, 64, 4, 2), (8, 0, True): Tiles(64, 64, 4, 2),
     (9, 16, False): Tiles(128, 128, 8, 3), (9, 16, True): Tiles(128, 128, 8, 3),
     (9, 32, False): Tiles(128, 128, 8, 3), (9, 32, True): Tiles(128, 128, 8, 3),

@@ -44,8 +44,7 @@ def compare_page(
 
     Arguments:
         tables: the comparison itself, each table as it is.
-        runs: run folders. Their pictures are those that `rwk report` has written; a run without is named. A folder that holds
-            nothing but results, those of another program's codes, is named too.
+        runs: run folders, with the pictures that `rwk report` has written; those without, or with nothing but results, are named.
         title: "" counts the runs.
         notes: for each table the sentences below it.
 

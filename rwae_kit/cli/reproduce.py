@@ -28,6 +28,9 @@ def reproduce(
     data: Annotated[str | None, typer.Option(metavar="NAME", help="other data that the table can be made on, such as mug")] = None,
     seeds: Annotated[int | None, typer.Option(metavar="N", min=1, help="training seeds 0 .. N-1")] = None,
     only: Annotated[list[str] | None, typer.Option(metavar="METHOD", help="only this method (may be repeated)")] = None,
+    search: Annotated[
+        bool, typer.Option("--search", help="choose anew, without labels, what the papers leave open, before anything is trained")
+    ] = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="its folder; without it reproduce/TABLE-BUDGET")] = None,
     max_minutes: Annotated[
         float | None, typer.Option(metavar="M", help="stop cleanly after this time; the same command goes on")
@@ -57,7 +60,7 @@ def reproduce(
     from rwae_kit.reproduce.work import device_for
 
     place = device_for(budget, device)  # before anything is opened
-    plan, work = prepare(chosen, data=data, budget=budget, seeds=seeds, only=only or (), out=out, registry=registry)
+    plan, work = prepare(chosen, data=data, budget=budget, seeds=seeds, only=only or (), search=search, out=out, registry=registry)
     if dry_run:
         _show_plan(plan, json)
         return

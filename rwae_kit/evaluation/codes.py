@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -74,8 +74,8 @@ def encode_clips(model: SequenceAutoencoder, clips: Clips, batch_size: int = 256
     """
     posteriors = [model.encode(batch.x, batch.mask) for batch in batches(clips, batch_size)]
     return Codes(
-        static=np.concatenate([_mean(p, "static") for p in posteriors]),
-        dynamic=np.concatenate([_mean(p, "dynamic") for p in posteriors]),
+        static=np.concatenate([code_of(p, "static") for p in posteriors]),
+        dynamic=np.concatenate([code_of(p, "dynamic") for p in posteriors]),
         factors={name: labels.cpu().numpy() for name, labels in clips.factors.items()},
         mask=None if clips.mask is None else clips.mask.cpu().numpy(),
     )
@@ -89,7 +89,8 @@ def some(clips: Clips, most: int, seed: int) -> Clips:
     return clips.subset(order[:most].sort().values.to(clips.frames.device))
 
 
-def _mean(posterior: SequencePosterior, name: str) -> Array:
+def code_of(posterior: SequencePosterior, name: Literal["static", "dynamic"]) -> Array:
+    """The means of a latent where it has means, else its draws, as float32."""
     latent = posterior.static if name == "static" else posterior.dynamic
     value: Tensor = latent.sample if latent.mean is None else latent.mean
     result: Array = value.detach().float().cpu().numpy()

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from attrs import field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from rwae_kit import __version__
 from rwae_kit.build import from_pretrained
 from rwae_kit.checkpoint import replace_file
-from rwae_kit.convert import changes
+from rwae_kit.convert import changes, structure
 from rwae_kit.errors import CheckpointError, RwaeError
+from rwae_kit.evaluation.cycle import cycle_score
 from rwae_kit.evaluation.judges import JudgeSizes, JudgeTraining, save_judge, train_judge
 from rwae_kit.evaluation.protocols import PROTOCOLS
+from rwae_kit.interfaces import FrameView, Spec
+from rwae_kit.recipe import Recipe
 from rwae_kit.registry import Registry
 from rwae_kit.reproduce.plan import ENDED, Plan, Run, Step, make_plan
-from rwae_kit.reproduce.tables import PaperTable
+from rwae_kit.reproduce.search import SEED, SearchRecord, Trial, find_record, record_file, trial_values
+from rwae_kit.reproduce.tables import Method, PaperTable
 from rwae_kit.reproduce.work import SPLITS, Work, device_for, hardware, open_work, recipe_of
 from rwae_kit.reproduce.writing import write_table
-from rwae_kit.run import score, train
+from rwae_kit.run import Run as TrainedRun, score, train
 from rwae_kit.run_folder import saved_recipe
 from rwae_kit.training.progress import PlainReporter, Reporter
 
@@ -64,6 +68,7 @@ def prepare(
     budget: str = "cpu",
     seeds: int | None = None,
     only: Sequence[str] = (),
+    search: bool = False,
     out: Path | None = None,
     registry: Registry,
 ) -> tuple[Plan, Work]:
@@ -77,10 +82,10 @@ def prepare(
     default = next(iter(table.data))
     folder = out or Path("reproduce") / f"{table.name}{'' if name == default else f'-{name}'}-{budget}"
     work = open_work(table, name, budget, folder, registry)
-    plan = make_plan(table, name, budget, folder, seeds=seeds, only=only, judge=work.judge)
+    plan = make_plan(table, name, budget, folder, seeds=seeds, only=only, search=search, judge=work.judge)
     for step in plan.steps:
         if step.kind == "train" and step.run is not None:
-            recipe = recipe_of(step.run.method, chosen, work, step.run.seed, registry)
+            recipe = recipe_of(step.run.method, chosen, work, step.run.seed, registry, found_values(plan, step.run.method))
             if step.state == "done" and (changed := changes(saved_recipe(step.folder).to_dict(), recipe.to_dict(), ())):
                 raise CheckpointError(f"{step.folder}: is a run with other options ({changed}). Choose another folder (--out)")
     return plan, work
@@ -135,6 +140,12 @@ def reproduce(
 Stopped = Literal["", "time", "signal"]
 
 
+def found_values(plan: Plan, method: Method) -> Mapping[str, Any]:
+    """What a search chose for a method; nothing where none was made."""
+    record = find_record(plan.folder, plan.searched, method)
+    return {} if record is None else record.best().values
+
+
 def _judge(executor: _Executor, step: Step) -> Stopped:
     budget, work = executor.plan.chosen.judge, executor.work
     clips = work.clips or {split: work.dataset.clips(split) for split in SPLITS}
@@ -151,30 +162,68 @@ def _judge(executor: _Executor, step: Step) -> Stopped:
     return ""
 
 
+def _search(executor: _Executor, step: Step) -> Stopped:
+    """Train and score trial by trial: one that was cut off goes on, and one that has ended is not made again."""
+    plan, work, method = executor.plan, executor.work, step.method
+    budget = plan.chosen.search
+    if method is None or budget is None:
+        raise RwaeError("reproduce: a step that searches has no method, or nothing to spend")
+    clips = work.clips or {split: work.dataset.clips(split) for split in ("train", "validation")}
+    looks = _looks(budget.looks, work, executor.registry)
+    trials = []
+    for number, values in enumerate(trial_values(method, budget)):
+        folder = step.folder / f"{method.called()}-{number}"
+        recipe = recipe_of(method, evolve(plan.chosen, epochs=budget.epochs), work, SEED, executor.registry, values)
+        if (file := folder / "trial.json").is_file():
+            trials.append(Trial(**json.loads(file.read_text(encoding="utf-8"))))
+            continue
+        stopped, done = _trained(executor, recipe, folder, budget.minutes)
+        if done is None:
+            return stopped
+        trial = Trial.scored(
+            values,
+            cycle_score(done.model, clips["validation"], clips["train"], looks),
+            epochs=done.outcome.epoch,
+            steps=done.outcome.step,
+            seconds=seconds_of(folder),
+            warnings=tuple(done.outcome.warnings),
+        )
+        replace_file(file, json.dumps(asdict(trial)).encode())
+        executor.say(f"{method.called()}, trial {number}: {trial.score:.3f} with {dict(values) or 'the recipe as it is'}")
+        trials.append(trial)
+    SearchRecord(
+        recipe=method.recipe,
+        data=work.data,
+        data_hash=work.info.hash,
+        looks=budget.looks,
+        hardware=hardware(executor.device),
+        threads=torch.get_num_threads(),
+        rwae_kit=__version__,
+        trials=tuple(trials),
+    ).save(record_file(plan.folder, method))
+    return ""
+
+
+def _looks(name: str, work: Work, registry: Registry) -> FrameView | None:
+    if not name:
+        return None
+    cls = registry.get("view", name, "search.looks")
+    spec = Spec(frame=work.info.frame, value_range=work.info.value_range, static=1, dynamic=1)
+    view: FrameView = cls(structure({}, cls.Config, f"view.{name}"), spec)
+    return view
+
+
 def _train(executor: _Executor, step: Step) -> Stopped:
     run, budget = _run(step), executor.plan.chosen
-    recipe = recipe_of(run.method, budget, executor.work, run.seed, executor.registry)
-    rest = None if budget.minutes is None else max(budget.minutes - seconds_of(run.folder) / 60, MOMENT)
-    left = executor.left()
-    limits = [minutes for minutes in (rest, left) if minutes is not None]
-    done = train(
-        recipe,
-        executor.work.clips,
-        out=run.folder,
-        resume=(run.folder / "recipe.toml").is_file(),
-        max_minutes=min(limits, default=None),
-        device=executor.device,
-        registry=executor.registry,
-        reporter=executor.reporter,
-        report=executor.plan.budget != "smoke",
-    )
+    found = found_values(executor.plan, run.method)
+    recipe = recipe_of(run.method, budget, executor.work, run.seed, executor.registry, found)
+    stopped, done = _trained(executor, recipe, run.folder, budget.minutes, report=executor.plan.budget != "smoke")
+    if done is None:
+        return stopped
     outcome = done.outcome
-    if outcome.stopped == "signal":
-        return "signal"
-    if outcome.stopped == "time" and (rest is None or (left is not None and left < rest)):
-        return "time"  # the command's, not the run's
     about: dict[str, Any] = {
         "recipe": run.method.recipe,
+        "searched": dict(found),
         "method": recipe.method or recipe.title,
         "title": recipe.title,
         "seed": run.seed,
@@ -194,6 +243,31 @@ def _train(executor: _Executor, step: Step) -> Stopped:
     }
     replace_file(run.folder / ENDED, json.dumps(about, indent=1).encode())
     return ""
+
+
+def _trained(
+    executor: _Executor, recipe: Recipe, folder: Path, minutes: float | None, report: bool = False
+) -> tuple[Stopped, TrainedRun | None]:
+    """Train a run, or what is left of it, for `minutes` in all; None for it where the command stopped first."""
+    rest = None if minutes is None else max(minutes - seconds_of(folder) / 60, MOMENT)
+    left = executor.left()
+    limits = [limit for limit in (rest, left) if limit is not None]
+    done = train(
+        recipe,
+        executor.work.clips,
+        out=folder,
+        resume=(folder / "recipe.toml").is_file(),
+        max_minutes=min(limits, default=None),
+        device=executor.device,
+        registry=executor.registry,
+        reporter=executor.reporter,
+        report=report,
+    )
+    if done.outcome.stopped == "signal":
+        return "signal", None
+    if done.outcome.stopped == "time" and (rest is None or (left is not None and left < rest)):
+        return "time", None  # the command's, not the run's
+    return "", done
 
 
 def _score(executor: _Executor, step: Step) -> Stopped:
@@ -220,7 +294,13 @@ def _table(executor: _Executor, step: Step) -> Stopped:
     return ""
 
 
-_DO: dict[str, Callable[[_Executor, Step], Stopped]] = {"judge": _judge, "train": _train, "score": _score, "table": _table}
+_DO: dict[str, Callable[[_Executor, Step], Stopped]] = {
+    "judge": _judge,
+    "search": _search,
+    "train": _train,
+    "score": _score,
+    "table": _table,
+}
 
 
 def seconds_of(folder: Path) -> float:

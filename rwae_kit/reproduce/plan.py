@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from attrs import frozen
 
 from rwae_kit.errors import RecipeError, did_you_mean
+from rwae_kit.reproduce.search import record_file
 from rwae_kit.reproduce.tables import Budget, Method, PaperTable
 
 ENDED: Final = "reproduced.json"
@@ -36,16 +37,20 @@ class Run:
 
 @frozen(kw_only=True)
 class Step:
-    """One thing to do: a judge or a run to train, a run to score by a protocol, or the table to write."""
+    """One thing to do: a judge to train, values to search, a run to train or to score by a protocol, or the table to write."""
 
-    kind: Literal["judge", "train", "score", "table"]
+    kind: Literal["judge", "search", "train", "score", "table"]
     folder: Path
     state: Literal["done", "begun", "to do"]
+    method: Method | None = None
+    """Of a search."""
     run: Run | None = None
     protocol: str = ""
 
     def words(self) -> str:
         """The step in a few words."""
+        if self.method is not None:
+            return f"search {self.method.called()}"
         if self.run is None:
             return "train the judge" if self.kind == "judge" else "write the table"
         name = f"{self.run.method.called()}, seed {self.run.seed}"
@@ -63,6 +68,11 @@ class Plan:
     folder: Path
     steps: tuple[Step, ...]
 
+    @property
+    def searched(self) -> str:
+        """The name of the package's folder of searches for this table; a smoke test takes those of the budget cpu."""
+        return f"{self.table.name}-{self.data}-{'full' if self.budget == 'full' else 'cpu'}"
+
     def left(self) -> list[Step]:
         """What is not done yet."""
         return [step for step in self.steps if step.state != "done"]
@@ -76,6 +86,7 @@ def make_plan(
     *,
     seeds: int | None = None,
     only: Sequence[str] = (),
+    search: bool = False,
     judge: Path | None = None,
 ) -> Plan:
     """The steps for a table; nothing is written, and nothing is read but what is in the folder.
@@ -85,10 +96,11 @@ def make_plan(
     Arguments:
         seeds: how many, from 0 on; None as the budget has it.
         only: methods, by the name of their folders, by reference or by the recipe's name; none for all.
+        search: search the values that the table leaves open first, whatever comes with the package.
         judge: where the judge is to lie; None where nobody asks one.
 
     Raises:
-        RecipeError: the data, the budget or a method is not in the table.
+        RecipeError: the data, the budget or a method is not in the table, or there is nothing to search in it.
     """
     data, choice = table.choose(data or None)
     chosen = choice.budget(budget)
@@ -99,6 +111,13 @@ def make_plan(
         for method in methods
     ]
     steps = [] if judge is None else [Step(kind="judge", folder=judge, state=_state(judge / "judge.json", judge))]
+    if search:
+        if chosen.search is None:
+            raise RecipeError(f"reproduce {table.name}: --search: nothing is searched on {data} at the budget {budget}")
+        for method in methods:
+            file = record_file(folder, method)
+            begun = file.with_name(f"{method.called()}-0")
+            steps.append(Step(kind="search", method=method, folder=file.parent, state=_state(file, begun)))
     for run in runs:
         ended = run.folder / ENDED
         steps.append(Step(kind="train", run=run, folder=run.folder, state=_state(ended, run.folder / "recipe.toml")))

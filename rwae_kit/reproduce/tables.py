@@ -40,6 +40,8 @@ class Method:
     remove: tuple[str, ...] = ()
     set: Mapping[str, Any] = field(factory=dict)
     """Values by path, over those of the budget."""
+    search: Mapping[str, tuple[Any, ...]] = field(factory=dict)
+    """What the paper leaves open, by path, and the values that a search tries."""
 
     def called(self) -> str:
         """The name of its folders."""
@@ -57,6 +59,18 @@ class JudgeBudget:
 
 
 @frozen(kw_only=True)
+class SearchBudget:
+    """What a search for hyperparameters may spend on each method."""
+
+    trials: int = field(default=8, validator=ge(1))
+    epochs: int = field(validator=ge(1))
+    minutes: float = field(default=10.0, validator=gt(0.0))
+    """A trial ends after this time, wherever it is."""
+    looks: str = ""
+    """A view that changes what the dynamic latent should not tell; see `cycle_score`."""
+
+
+@frozen(kw_only=True)
 class Budget:
     """What is done with the time that there is."""
 
@@ -71,6 +85,8 @@ class Budget:
     """A run ends after this time, wherever it is."""
     seeds: int = field(default=3, validator=ge(1))
     judge: JudgeBudget = field(factory=JudgeBudget)
+    search: SearchBudget | None = None
+    """None: nothing is searched."""
 
 
 @frozen(kw_only=True)
@@ -95,7 +111,8 @@ class DataChoice:
             return self.cpu if name == "cpu" else self.full
         judge = JudgeBudget(epochs=1, width=4, factors=self.cpu.judge.factors)
         options, values = {**self.cpu.options, **self.smoke}, {**self.cpu.set, **_SMOKE}
-        return evolve(self.cpu, options=options, set=values, epochs=1, minutes=None, seeds=1, judge=judge)
+        search = None if self.cpu.search is None else evolve(self.cpu.search, trials=2, epochs=1)
+        return evolve(self.cpu, options=options, set=values, epochs=1, minutes=None, seeds=1, judge=judge, search=search)
 
 
 @frozen(kw_only=True)

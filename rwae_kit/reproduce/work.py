@@ -78,8 +78,8 @@ def cut(dataset: SequenceDataset) -> dict[str, Clips]:
     return found
 
 
-def recipe_of(method: Method, budget: Budget, work: Work, seed: int, registry: Registry) -> Recipe:
-    """The whole recipe of a run, every default filled in.
+def recipe_of(method: Method, budget: Budget, work: Work, seed: int, registry: Registry, found: Mapping[str, Any] = {}) -> Recipe:
+    """The whole recipe of a run, every default filled in; `found` are the values that a search chose, or that a trial of one tries.
 
     Raises:
         RwaeError: the recipe does not exist, or does not take what the table changes in it.
@@ -88,7 +88,7 @@ def recipe_of(method: Method, budget: Budget, work: Work, seed: int, registry: R
     data = {} if work.clips is not None else {"data": {"name": work.data, **work.options}}
     title = {"title": method.title} if method.title else {}
     epochs = {} if budget.epochs is None else {"training.epochs": budget.epochs}
-    changes = {**data, **title, **epochs, **budget.set, **method.set, "training.seed": seed}
+    changes = {**data, **title, **epochs, **budget.set, **method.set, **found, "training.seed": seed}
     return resolve(compose(values, changes, registry, given=work.clips is not None), registry)
 
 

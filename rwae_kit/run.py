@@ -155,7 +155,7 @@ def score(
     seed: int = 0,
     registry: Registry | None = None,
 ) -> Result:
-    """Score a model by a protocol: "cdsvae2021", "rwae2021", "swap", "probe", "eer" or "msd".
+    """Score a model by a protocol: "cdsvae2021", "rwae2021", "long", "swap", "probe", "eer" or "msd".
 
     Args:
         model, data, split, untrained, registry, judge: as for `evaluate`.

@@ -36,7 +36,8 @@ def evaluate(
     protocol: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="a protocol (cdsvae2021, rwae2021, swap, probe, eer or msd) instead; writes results/NAME.json"
+            metavar="NAME",
+            help="a protocol (cdsvae2021, rwae2021, long, swap, probe, eer or msd) instead; writes results/NAME.json",
         ),
     ] = None,
     judge: Annotated[

@@ -17,7 +17,7 @@ from attrs import asdict, evolve
 from rwae_kit import __version__
 from rwae_kit.checkpoint import replace_file
 from rwae_kit.errors import DataError
-from rwae_kit.evaluation import Comparison, Result, compare, comparison_tables, footnotes
+from rwae_kit.evaluation import Comparison, Result, compare, comparison_tables, footnotes, published
 from rwae_kit.report import compare_page
 from rwae_kit.reproduce.plan import ENDED, FILES, Plan, Run, scored_runs, sources
 from rwae_kit.reproduce.tables import PaperTable
@@ -84,7 +84,9 @@ def _compared(plan: Plan, runs: Sequence[Run]) -> list[tuple[Comparison, tuple[s
 
 
 def published_apart(table: PaperTable, protocol: str) -> list[Comparison]:
-    """What papers print for the table's own data under a protocol, as a comparison of nothing else."""
+    """What papers print for the table's own data under a protocol, as a comparison of nothing else; none for a protocol of ours."""
+    if all(row.protocol != protocol for row in published()):
+        return []
     found = compare((), protocol, with_published=True)
     return [evolve(one, apart="published, not on these data") for one in found if one.data == table.published]
 

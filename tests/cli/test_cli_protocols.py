@@ -102,6 +102,11 @@ def test_a_judge_of_other_data_and_a_damaged_one_are_refused(rwk: Rwk, run: Path
         (["--protocol", "swap", "--set", "x=1"], "swap: unknown key 'x'."),
         (["--protocol", "cdsvae2021", "--set", "drop_last=-1"], "cdsvae2021.drop_last: must be >= 0, not -1"),
         (["--protocol", "cdsvae2021", "--set", "prior=mean"], "cdsvae2021.prior: 'mean' is no choice. Did you mean 'means'?"),
+        (["--protocol", "long", "--set", "length=4"], "long: length = 4, but the judge reads windows of 8 frames: take at least 8"),
+        (
+            ["--protocol", "long", "--set", "window=4"],
+            "moving_shapes judge: clips are (4, 3, 32, 32), but it judges (8,",
+        ),
         (["--draws", "2"], "eval: --draws and --set belong to --protocol NAME"),
         (["--set", "prior=draws"], "eval: --draws and --set belong to --protocol NAME"),
         (["--protocol", "swap", "--split", "tset"], "moving_shapes: unknown split 'tset'."),

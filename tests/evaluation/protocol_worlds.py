@@ -77,12 +77,30 @@ def copying(oracle_class):
             return static.unflatten(1, (-1, *self.info.frame))
 
         def sample(self, n, t=None, *, seed=0, static=None, dynamic=None):
-            return self.decode(static, dynamic)
+            clip = self.decode(static, dynamic)
+            return clip[:, torch.arange(t) % clip.shape[1]]
 
         def static_prior(self, batch):
             return Latent(sample=torch.zeros_like(batch.x).flatten(1))
 
     return Copying()
+
+
+def drifting(oracle_class, changes):
+    """A perfect model, but from frame T on the bars of samples have another brightness: `changes` is {T: {brightness: other}}."""
+    model = perfect(oracle_class)
+    sample = model.sample
+
+    def drifted(n, t=None, **given):
+        frames = sample(n, t, **given).clone()
+        for start, levels in changes.items():
+            own = given["static"][:, 0]
+            for level, other in levels.items():
+                frames[own == level, start:] *= other / level
+        return frames
+
+    model.sample = drifted
+    return model
 
 
 def bar_judge(splits) -> TrainedJudge:

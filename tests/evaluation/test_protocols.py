@@ -237,8 +237,8 @@ def test_a_trained_judge_adds_entropies_and_distances_of_its_features(subject, t
 def test_the_model_is_told_of_padding(subject):
     mask = torch.ones(N, 4)
     mask[::3, 3] = 0
-    padded = evolve(subject, test=evolve(subject.test, mask=mask), untrained=None)
-    for name in ("cdsvae2021", "rwae2021", "eer"):
+    padded = evolve(subject, test=evolve(subject.test, mask=mask), untrained=None, batch_size=100 * N)
+    for name in ("cdsvae2021", "rwae2021", "long", "eer"):
         subject.model.masks.clear()
         run_protocol(name, padded)
         assert subject.model.masks

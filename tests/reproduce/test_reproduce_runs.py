@@ -163,6 +163,10 @@ def test_stored_data_are_cut_for_a_smoke_test_and_its_judge_is_left_where_nobody
     judge = json.loads((folder / "judge" / "judge.json").read_text())
     assert (result["clips"], result["judge"], result["data_hash"]) == (32, judge["hash"], judge["data_hash"])
     assert not (tmp_path / "stores").exists()
+    page = (folder / "RESULTS.md").read_text(encoding="utf-8")
+    assert all(shown in page for shown in ("digit error, first window", "digit error, last window", "digit agreement"))
+    assert "digit accuracy, frames 93 to 100" in (folder / "table.csv").read_text(encoding="utf-8")
+    assert "accuracy, frames" not in page
     assert not make(folder, "rwae-2-sm-mnist", only=["rwae-mmd"]).made
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rwae_kit.evaluation.protocols import cdsvae2021, eer, msd, probe, rwae2021, swap
+from rwae_kit.evaluation.protocols import cdsvae2021, eer, long, msd, probe, rwae2021, swap
 from rwae_kit.evaluation.protocols.subject import Protocol, Subject, judge_name
 from rwae_kit.evaluation.results import Result
 
 PROTOCOLS: Mapping[str, Protocol] = {
     "cdsvae2021": cdsvae2021.PROTOCOL,
     "rwae2021": rwae2021.PROTOCOL,
+    "long": long.PROTOCOL,
     "swap": swap.PROTOCOL,
     "probe": probe.PROTOCOL,
     "eer": eer.PROTOCOL,

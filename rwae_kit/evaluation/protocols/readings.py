@@ -94,25 +94,33 @@ def known(subject: Subject, protocol: str, clips: Clips) -> Known:
 def judged_rows(subject: Subject, about: Known, clips: Clips, mode: Mode) -> tuple[dict[str, Readings], dict[str, Ints]]:
     """The readings of every row, and the label that each factor should have where the mode keeps it, `[n, draws]`.
 
-    "real" are the clips themselves. "oracle" are real clips again, for each the one whose labels agree best with what the clip
-    should show: the best that can be hoped for. "copy" hands the clip back (of a pair: "copy of the static clip",
-    "copy of the dynamic clip"), "noise" another clip at random, "constant" the mean clip of the training split.
+    The rows are those of the models, then the `stand_ins`.
+    """
+    rows = {}
+    for row, model in subject.models().items():
+        made = (made_clips(subject, model, clips, mode, draw) for draw in range(subject.draws))
+        rows[row] = stacked(read_clips(about.judge, about.classes, pieces) for pieces in made)
+    others, expected = stand_ins(subject, about, clips, mode)
+    return {**rows, **others}, expected
+
+
+def stand_ins(subject: Subject, about: Known, clips: Clips, mode: Mode) -> tuple[dict[str, Readings], dict[str, Ints]]:
+    """The readings of the rows that need no generated clip, and the labels that `judged_rows` gives.
+
+    "reconstruction" are the model's of the clips, "real" are the clips themselves. "oracle" are real clips again, for each the one
+    whose labels agree best with what the clip should show: the best that can be hoped for. "copy" hands the clip back (of a pair:
+    "copy of the static clip", "copy of the dynamic clip"), "noise" another clip at random, "constant" the mean clip of the training
+    split.
     """
     n, draws = len(clips), range(subject.draws)
-    partners = [derangement(n, subject.seed + draw) for draw in draws]
-    rows: dict[str, Readings] = {}
-    for row, model in subject.models().items():
-        made = (_made(subject, model, clips, mode, draw, partners[draw]) for draw in draws)
-        rows[row] = stacked(read_clips(about.judge, about.classes, pieces) for pieces in made)
-    rows["reconstruction"] = about.reconstruction
     own = np.repeat(np.arange(n)[:, None], subject.draws, 1)
-    partner = np.stack([one.numpy() for one in partners], 1)
+    partner = np.stack([derangement(n, subject.seed + draw).numpy() for draw in draws], 1)
     whose = {"own": own, "partner": partner}
     labels = {name: clips.factors[name].cpu().numpy() for name in about.classes}
     kinds = {name: clips.info.factors[name].kind for name in about.classes}
     expected = {name: labels[name][whose[mode.keeps[kind]]] for name, kind in kinds.items() if kind in mode.keeps}
     real = about.real
-    rows["real"] = evolve(real.at(own), features=real.features)
+    rows = {"reconstruction": about.reconstruction, "real": evolve(real.at(own), features=real.features)}
     if expected:
         rows["oracle"] = real.at(oracle_places(labels, expected, subject.seed))
     if "partner" in mode.keeps.values():
@@ -150,11 +158,11 @@ def stacked(readings: Iterable[Readings]) -> Readings:
     return evolve(found[0], probabilities={name: np.concatenate([one.probabilities[name] for one in found], 1) for name in names})
 
 
-def _made(
-    subject: Subject, model: SequenceAutoencoder, clips: Clips, mode: Mode, draw: int, partner: Tensor
+def made_clips(
+    subject: Subject, model: SequenceAutoencoder, clips: Clips, mode: Mode, draw: int
 ) -> Iterable[tuple[Tensor, Tensor | None]]:
     """The generated clips in pieces, each with its padding, which is that of the clip whose motion it should have."""
-    moving = mode.keeps.get("dynamic")
+    moving, partner = mode.keeps.get("dynamic"), derangement(len(clips), subject.seed + draw)
     for index in places(len(clips), subject.batch_size):
         own, other = clips.batch(index), clips.batch(partner[index])
         # another seed for every batch and every draw, the same for every model

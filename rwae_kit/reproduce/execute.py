@@ -171,9 +171,11 @@ def _search(executor: _Executor, step: Step) -> Stopped:
     clips = work.clips or {split: work.dataset.clips(split) for split in ("train", "validation")}
     looks = _looks(budget.looks, work, executor.registry)
     trials = []
-    for number, values in enumerate(trial_values(method, budget)):
+    short = evolve(plan.chosen, epochs=budget.epochs)
+    own = recipe_of(method, short, work, SEED, executor.registry).to_dict()
+    for number, values in enumerate(trial_values(method, budget, own)):
         folder = step.folder / f"{method.called()}-{number}"
-        recipe = recipe_of(method, evolve(plan.chosen, epochs=budget.epochs), work, SEED, executor.registry, values)
+        recipe = recipe_of(method, short, work, SEED, executor.registry, values)
         if (file := folder / "trial.json").is_file():
             trials.append(Trial(**json.loads(file.read_text(encoding="utf-8"))))
             continue

@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 from attrs import asdict, field, frozen
 
 from rwae_kit.checkpoint import replace_file
+from rwae_kit.convert import flat
 from rwae_kit.errors import DataError
 from rwae_kit.evaluation.cycle import CycleScore
 from rwae_kit.reproduce.tables import Method, SearchBudget
@@ -104,12 +105,16 @@ def find_record(folder: Path, shipped: str, method: Method) -> SearchRecord | No
     return None
 
 
-def trial_values(method: Method, budget: SearchBudget) -> list[dict[str, Any]]:
+def trial_values(method: Method, budget: SearchBudget, own: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What each trial changes: nothing in the first; each other one is a random point of the method's grid, none twice.
 
     The points are drawn by the method's name, so that they stay what they are when another method is added.
+
+    Arguments:
+        own: the recipe as it is, as plain values: the first trial's point of the grid is not drawn again.
     """
-    paths = list(method.search)
-    points = [dict(zip(paths, values, strict=True)) for values in itertools.product(*method.search.values())] if paths else []
+    points = [dict(zip(method.search, values, strict=True)) for values in itertools.product(*method.search.values())]
+    known = flat(own)
+    points = [point for point in points if any(known.get(path) != value for path, value in point.items())]
     random.Random(method.called()).shuffle(points)
     return [{}, *points[: budget.trials - 1]]

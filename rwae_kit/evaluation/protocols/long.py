@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rwae_kit.data import Clips, DataInfo
 from rwae_kit.errors import DataError
+from rwae_kit.evaluation.codes import some
 from rwae_kit.evaluation.metrics import bootstrap
 from rwae_kit.evaluation.protocols.generation import fix_static
 from rwae_kit.evaluation.protocols.readings import Ints, Known, Mode, known, made_clips, read_clips, stand_ins
@@ -36,6 +37,7 @@ class Settings:
         validator=ge(0),
         metadata={"help": "frames that the judge reads at a time; 0: as many as a clip of the data has, as it was trained"},
     )
+    clips: int = field(default=0, validator=ge(0), metadata={"help": "test clips that are taken, at most, drawn at random; 0: all"})
 
 
 def run(subject: Subject, settings: Settings) -> Result:
@@ -57,6 +59,8 @@ def run(subject: Subject, settings: Settings) -> Result:
     Source: R-WAE (Han et al. 2021), section 5.3, judges samples of 100 frames of SM-MNIST by eye; s is drawn there. The figures are
     ours, and s is encoded, so that there is a class to be kept.
     """
+    if settings.clips:
+        subject = evolve(subject, test=some(subject.test, settings.clips, subject.seed))
     info = subject.test.info
     window = settings.window or info.length
     _check(info, settings.length, window)

@@ -24,7 +24,7 @@ from rwae_kit.recipe import Recipe
 from rwae_kit.registry import Registry
 from rwae_kit.reproduce.plan import ENDED, Plan, Run, Step, make_plan
 from rwae_kit.reproduce.search import SEED, SearchRecord, Trial, find_record, record_file, trial_values
-from rwae_kit.reproduce.tables import Method, PaperTable
+from rwae_kit.reproduce.tables import Method, PaperTable, SearchBudget
 from rwae_kit.reproduce.work import SPLITS, Work, device_for, hardware, open_work, recipe_of
 from rwae_kit.reproduce.writing import write_table
 from rwae_kit.run import Run as TrainedRun, score, train
@@ -169,7 +169,7 @@ def _search(executor: _Executor, step: Step) -> Stopped:
     if method is None or budget is None:
         raise RwaeError("reproduce: a step that searches has no method, or nothing to spend")
     clips = work.clips or {split: work.dataset.clips(split) for split in ("train", "validation")}
-    looks = _looks(budget.looks, work, executor.registry)
+    looks = _looks(budget, work, executor.registry)
     trials = []
     short = evolve(plan.chosen, epochs=budget.epochs)
     own = recipe_of(method, short, work, SEED, executor.registry).to_dict()
@@ -206,12 +206,12 @@ def _search(executor: _Executor, step: Step) -> Stopped:
     return ""
 
 
-def _looks(name: str, work: Work, registry: Registry) -> FrameView | None:
-    if not name:
+def _looks(budget: SearchBudget, work: Work, registry: Registry) -> FrameView | None:
+    if not budget.looks:
         return None
-    cls = registry.get("view", name, "search.looks")
+    cls = registry.get("view", budget.looks, "search.looks")
     spec = Spec(frame=work.info.frame, value_range=work.info.value_range, static=1, dynamic=1)
-    view: FrameView = cls(structure({}, cls.Config, f"view.{name}"), spec)
+    view: FrameView = cls(structure(budget.looks_options, cls.Config, f"view.{budget.looks}"), spec)
     return view
 
 

@@ -68,6 +68,7 @@ class SearchBudget:
     """A trial ends after this time, wherever it is."""
     looks: str = ""
     """A view that changes what the dynamic latent should not tell; see `cycle_score`."""
+    looks_options: Mapping[str, Any] = field(factory=dict)
 
 
 @frozen(kw_only=True)

@@ -9,7 +9,7 @@ import torch
 
 from rwae_kit import DataInfo, Registry
 from rwae_kit.build import build
-from rwae_kit.convert import structure
+from rwae_kit.convert import flat, structure
 from rwae_kit.errors import RecipeError
 from rwae_kit.evaluation.protocols import PROTOCOLS
 from rwae_kit.reproduce.tables import BUDGETS, PaperTable, find_table, paper_tables, read_table
@@ -20,7 +20,7 @@ REGISTRY = Registry.installed()
 TABLES = paper_tables()
 CASES = [(table, data, budget) for table in TABLES for data in table.data for budget in BUDGETS]
 IDS = [f"{table.name}-{data}-{budget}" for table, data, budget in CASES]
-OURS = {"long"}
+OURS = {"long", "probe"}
 """Protocols that no paper has figures of."""
 SPEECH = {"timit": 200, "speech_folder": 100}
 
@@ -76,6 +76,25 @@ def test_all_methods_of_a_budget_have_the_same_epochs_and_batches_at_the_small_s
             assert len({(r.training.epochs, r.training.batch_size, r.training.schedule) for r in recipes}) == 1, table.name
             assert choice.cpu.minutes is not None
             assert choice.cpu.minutes <= 40
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_every_value_that_a_search_would_try_is_one_that_the_recipe_takes(table: PaperTable) -> None:
+    for data, choice in table.data.items():
+        if (search := choice.cpu.search) is None:
+            continue
+        assert (search.trials, search.minutes) == (8, 10.0)
+        work = work_of(data, dict(choice.cpu.options))
+        for method in choice.cpu.methods:
+            assert method.search, f"nothing is tried for {method.called()}, and the search is the same for all"
+            tried = {path: values[-1] for path, values in method.search.items()}
+            found = flat(recipe_of(method, choice.cpu, work, 0, REGISTRY, tried).to_dict())
+            assert {path: found[path] for path in tried} == tried
+            own = flat(recipe_of(method, choice.cpu, work, 0, REGISTRY).to_dict())
+            assert set(tried) <= set(own), "a search changes numbers that the recipe has, and adds no part"
+        if search.looks:
+            cls = REGISTRY.get("view", search.looks)
+            structure(search.looks_options, cls.Config, search.looks)
 
 
 def test_the_tables_of_both_papers_are_there_under_their_numbers() -> None:

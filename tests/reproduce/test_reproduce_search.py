@@ -1,0 +1,171 @@
+"""Values that the papers leave open are chosen by trials, without labels, and the choice is what is trained."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from rwae_kit import Registry
+from rwae_kit.cli import main
+from rwae_kit.convert import flat
+from rwae_kit.errors import CheckpointError, DataError, RecipeError
+from rwae_kit.reproduce import execute, search
+from rwae_kit.reproduce.execute import prepare, reproduce
+from rwae_kit.reproduce.search import SHIPPED, SearchRecord, record_file, trial_values
+from rwae_kit.reproduce.tables import Method, SearchBudget, find_table, paper_tables
+from rwae_kit.reproduce.work import recipe_of
+from rwae_kit.run_folder import saved_recipe
+from rwae_kit.training.progress import Reporter
+
+REGISTRY = Registry.installed()
+TABLE, METHOD, RUN = "rwae-9", "rwae-mmd-small", "rwae-mmd-small-0"
+GRID = {"penalty.static.kl.weight": (0.3, 1.0), "penalty.dynamic.kl.weight": (0.25, 1.0, 2.0)}
+
+
+def make(folder: Path, *, searched: bool = True) -> execute.Reproduction:
+    plan, work = prepare(find_table(TABLE), budget="smoke", only=["rwae-mmd"], search=searched, out=folder, registry=REGISTRY)
+    return reproduce(plan, work, registry=REGISTRY, reporter=Reporter())
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished table with a search, read by many tests: none may change it."""
+    folder = tmp_path_factory.mktemp("search") / "table"
+    assert make(folder).ended == "done"
+    return folder
+
+
+def record(folder: Path) -> SearchRecord:
+    return SearchRecord.load(folder / "searches" / f"{METHOD}.json")
+
+
+def test_the_first_trial_is_the_recipe_and_no_other_is_tried_twice() -> None:
+    method = Method(recipe="x:small", search=GRID)
+    own = {"penalty": {"static": {"kl": {"weight": 0.3}}, "dynamic": {"kl": {"weight": 1.0}}}}
+    first, *others = trial_values(method, SearchBudget(trials=8, epochs=1), own)
+    assert first == {}
+    assert len(others) == 5
+    assert len({tuple(one.values()) for one in others}) == 5
+    assert {"penalty.static.kl.weight": 0.3, "penalty.dynamic.kl.weight": 1.0} not in others
+    assert trial_values(method, SearchBudget(trials=3, epochs=1), own) == [first, *others[:2]]
+    assert trial_values(evolve(method, search={}), SearchBudget(trials=8, epochs=1), own) == [{}]
+
+
+def test_trials_are_trained_with_a_seed_of_their_own_on_what_they_try(made: Path) -> None:
+    trials = record(made).trials
+    assert [trial.steps for trial in trials] == [2, 2]
+    for number, trial in enumerate(trials):
+        recipe = saved_recipe(made / "searches" / f"{METHOD}-{number}")
+        assert recipe.training.seed == search.SEED
+        weights = flat(recipe.to_dict())
+        assert {path: weights[path] for path in trial.values} == dict(trial.values)
+    assert trials[0].values == {} != trials[1].values
+
+
+def test_a_run_is_trained_with_the_values_of_the_best_trial(made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "table"
+    shutil.copytree(made / "searches", folder / "searches")
+    found = record(made)
+    for best in (0, 1):
+        trials = tuple(evolve(trial, score=float(k == best)) for k, trial in enumerate(found.trials))
+        evolve(found, trials=trials).save(folder / "searches" / f"{METHOD}.json")
+        shutil.rmtree(folder / RUN, ignore_errors=True)
+        assert make(folder).ended == "done"
+        about = json.loads((folder / RUN / "reproduced.json").read_text())
+        assert about["searched"] == dict(found.trials[best].values)
+        plan, work = prepare(find_table(TABLE), budget="smoke", only=["rwae-mmd"], out=folder, registry=REGISTRY)
+        values = trials[best].values
+        assert saved_recipe(folder / RUN) == recipe_of(plan.chosen.methods[1], plan.chosen, work, 0, REGISTRY, values)
+
+
+def test_a_search_that_was_cut_off_goes_on_after_the_last_trial(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Cut(BaseException):
+        pass
+
+    calls = []
+
+    def cut(*values: object) -> object:
+        calls.append(values)
+        if len(calls) == 2:
+            raise Cut
+        return execute.cycle_score(*values)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        whole = execute.cycle_score
+        patch.setattr(
+            execute, "cycle_score", lambda *values: cut(*values) if len(calls) else (calls.append(values), whole(*values))[1]
+        )
+        with pytest.raises(Cut):
+            make(tmp_path / "table")
+    first = tmp_path / "table" / "searches" / f"{METHOD}-0"
+    before = (first / "trial.json").stat().st_mtime_ns
+    assert make(tmp_path / "table").ended == "done"
+    assert (first / "trial.json").stat().st_mtime_ns == before
+    scores = [[(trial.values, trial.score) for trial in record(folder).trials] for folder in (made, tmp_path / "table")]
+    assert scores[0] == scores[1]
+
+
+def test_a_finished_search_is_not_made_again_and_counts_without_being_asked_for(made: Path) -> None:
+    assert make(made).made == make(made, searched=False).made == ()
+
+
+def test_runs_of_other_values_are_refused(made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "table"
+    shutil.copytree(made, folder)
+    found = record(made)
+    other = evolve(found.trials[1], values={"penalty.static.kl.weight": 7.0}, score=9.0)
+    evolve(found, trials=(other,)).save(folder / "searches" / f"{METHOD}.json")
+    with pytest.raises(CheckpointError, match=r"other options \(penalty.static.kl.weight"):
+        make(folder)
+
+
+def test_without_a_record_in_the_folder_that_of_the_package_counts(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "SHIPPED", tmp_path / "shipped")
+    found = record(made)
+    chosen = evolve(found.trials[1], values={"penalty.static.kl.weight": 7.0}, score=9.0)
+    evolve(found, trials=(chosen,)).save(tmp_path / "shipped" / "rwae-9-moving_shapes-cpu" / f"{METHOD}.json")
+    assert make(tmp_path / "table", searched=False).ended == "done"
+    assert json.loads((tmp_path / "table" / RUN / "reproduced.json").read_text())["searched"] == {"penalty.static.kl.weight": 7.0}
+
+
+def test_a_damaged_record_and_a_table_without_a_search_are_refused(tmp_path: Path) -> None:
+    method = find_table(TABLE).data["moving_shapes"].cpu.methods[1]
+    file = record_file(tmp_path, method)
+    file.parent.mkdir()
+    file.write_text("{}", encoding="utf-8")
+    with pytest.raises(DataError, match=r"rwae-mmd-small.json: is no record of a search"):
+        make(tmp_path, searched=False)
+    with pytest.raises(RecipeError, match="--search: nothing is searched on moving_shapes at the budget full"):
+        prepare(find_table(TABLE), budget="full", search=True, out=tmp_path, registry=REGISTRY)
+
+
+def test_the_command_refuses_a_search_where_there_is_nothing_to_search(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    line = ["reproduce", TABLE, "--search", "--budget", "full", "--device", "cpu", "--out", str(tmp_path / "it"), "--dry-run"]
+    with pytest.raises(SystemExit) as ended:
+        main(line)
+    assert ended.value.code == 2
+    assert "nothing is searched on moving_shapes at the budget full" in capfd.readouterr().err
+
+
+def test_shipped_records_are_of_methods_that_tables_have() -> None:
+    known = {
+        f"{table.name}-{data}-{budget}/{method.called()}.json"
+        for table in paper_tables()
+        for data, choice in table.data.items()
+        for budget in ("cpu", "full")
+        for method in choice.budget(budget).methods
+    }
+    shipped = {file.relative_to(SHIPPED).as_posix() for file in SHIPPED.glob("*/*.json")}
+    assert shipped <= known
+    for name in shipped:
+        found = SearchRecord.load(SHIPPED / name)
+        assert found.trials[0].values == {}
+        assert len({json.dumps(dict(trial.values)) for trial in found.trials}) == len(found.trials)

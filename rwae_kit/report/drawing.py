@@ -6,6 +6,7 @@ picture can stand on a white and on a black ground.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,11 @@ STRIP = 96
 FONT_SIZE = 14
 _SOLID = 80
 """Least opacity of a pixel that a GIF shows: it knows no half transparency, and thin letters should not lose their ends."""
+
+_COLOURS = 240
+"""Of a small picture's palette; the other 16 are grades of grey that is half transparent."""
+_SHARES = (1.0, 0.75, 0.5, 0.375, 0.25)
+"""Sizes that a small picture is tried at."""
 
 _SPECTRUM = np.array(
     [
@@ -142,3 +148,36 @@ def _full(palette: Image.Image) -> list[int]:
     """256 colours; the last is the transparent one."""
     colours = list(palette.getpalette() or [])[: 255 * 3]
     return [*colours, *[0] * (256 * 3 - len(colours))]
+
+
+def save_small(image: Image.Image, path: Path, most: int) -> None:
+    """Write a picture as a PNG of at most `most` bytes: with a palette, and made smaller only if that is not enough.
+
+    Letters keep their soft edges: what is half transparent has colours of its own, grey in grades.
+
+    Raises:
+        RwaeError: it does not fit at any size that could be seen.
+    """
+    image = image.convert("RGBA")
+    for share in _SHARES:
+        size = (round(share * image.width), round(share * image.height))
+        data = _with_palette(image if share == 1 else image.resize(size, Image.Resampling.LANCZOS))
+        if len(data) <= most:
+            path.write_bytes(data)
+            return
+    raise RwaeError(f"{path}: {image.width} x {image.height} pixels do not fit into {most:,} bytes")
+
+
+def _with_palette(image: Image.Image) -> bytes:
+    """The bytes of a PNG: colours of opaque pixels, then grades of grey from transparent on."""
+    alpha = np.asarray(image)[..., 3]
+    coloured = image.convert("RGB").quantize(_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette = list(coloured.getpalette() or [])[: 3 * _COLOURS]
+    grades, soft, index = 256 - _COLOURS, alpha < 255, np.array(coloured)
+    index[soft] = _COLOURS + alpha[soft].astype(int) * grades // 255
+    small = Image.fromarray(index)
+    small.putpalette([*palette, *[0] * (3 * _COLOURS - len(palette)), *GREY[:3] * grades])
+    opacity = bytes([255] * _COLOURS + [255 * grade // grades for grade in range(grades)])
+    file = io.BytesIO()
+    small.save(file, format="PNG", optimize=True, transparency=opacity)
+    return file.getvalue()

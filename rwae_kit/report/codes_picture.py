@@ -11,8 +11,8 @@ from rwae_kit.report.drawing import FONT_SIZE, GREY
 
 SIDE, MARGIN, SPACE = 168, 7, 8
 """Pixels of a panel, from its edge to its dots, and between two panels."""
-DOT = 1
-"""Pixels from the middle of a dot to its rim."""
+FEW = 300
+"""Clips that have room for larger dots."""
 SMALL = FONT_SIZE - 2
 GROUND = (255, 255, 255, 255)
 """Of a panel: ten colours that are told apart on white are not told apart on black as well."""
@@ -47,7 +47,8 @@ def codes_picture(rows: Mapping[str, Sequence[Panel]]) -> Image.Image:
 
 def _draw(draw: ImageDraw.ImageDraw, panel: Panel, x: int, top: int) -> None:
     draw.rectangle((x, top, x + SIDE - 1, top + SIDE - 1), fill=GROUND, outline=GREY)
+    rim = 2 if sum(len(points) for _, points in panel.points) <= FEW else 1
     for colour, points in panel.points:
         fill = OTHERS if colour == "others" else COLOURS[int(colour)]
         for across, down in (MARGIN + points * (SIDE - 1 - 2 * MARGIN)).round().tolist():
-            draw.ellipse((x + across - DOT, top + down - DOT, x + across + DOT, top + down + DOT), fill=fill)
+            draw.ellipse((x + across - rim, top + down - rim, x + across + rim, top + down + rim), fill=fill)

@@ -32,10 +32,10 @@ FONT_SIZE = 14
 _SOLID = 80
 """Least opacity of a pixel that a GIF shows: it knows no half transparency, and thin letters should not lose their ends."""
 
-_COLOURS = 240
-"""Of a small picture's palette; the other 16 are grades of grey that is half transparent."""
-_SHARES = (1.0, 0.75, 0.5, 0.375, 0.25)
-"""Sizes that a small picture is tried at."""
+_GRADES = 16
+"""Of grey that is half transparent, in a small picture's palette."""
+_TRIED = ((1, 240), (1, 96), (1, 32), (2, 96), (2, 32), (4, 32))
+"""How a small picture is tried: the side of the square of pixels that becomes one, and colours."""
 
 _SPECTRUM = np.array(
     [
@@ -151,7 +151,7 @@ def _full(palette: Image.Image) -> list[int]:
 
 
 def save_small(image: Image.Image, path: Path, most: int) -> None:
-    """Write a picture as a PNG of at most `most` bytes: with a palette, and made smaller only if that is not enough.
+    """Write a picture as a PNG of at most `most` bytes: with a palette; with fewer colours, then smaller, if need be.
 
     Letters keep their soft edges: what is half transparent has colours of its own, grey in grades.
 
@@ -159,25 +159,24 @@ def save_small(image: Image.Image, path: Path, most: int) -> None:
         RwaeError: it does not fit at any size that could be seen.
     """
     image = image.convert("RGBA")
-    for share in _SHARES:
-        size = (round(share * image.width), round(share * image.height))
-        data = _with_palette(image if share == 1 else image.resize(size, Image.Resampling.LANCZOS))
+    for square, colours in _TRIED:
+        data = _with_palette(image.reduce(square), colours)
         if len(data) <= most:
             path.write_bytes(data)
             return
     raise RwaeError(f"{path}: {image.width} x {image.height} pixels do not fit into {most:,} bytes")
 
 
-def _with_palette(image: Image.Image) -> bytes:
+def _with_palette(image: Image.Image, colours: int) -> bytes:
     """The bytes of a PNG: colours of opaque pixels, then grades of grey from transparent on."""
     alpha = np.asarray(image)[..., 3]
-    coloured = image.convert("RGB").quantize(_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    palette = list(coloured.getpalette() or [])[: 3 * _COLOURS]
-    grades, soft, index = 256 - _COLOURS, alpha < 255, np.array(coloured)
-    index[soft] = _COLOURS + alpha[soft].astype(int) * grades // 255
+    coloured = image.convert("RGB").quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette = list(coloured.getpalette() or [])[: 3 * colours]
+    soft, index = alpha < 255, np.array(coloured)
+    index[soft] = colours + alpha[soft].astype(int) * _GRADES // 255
     small = Image.fromarray(index)
-    small.putpalette([*palette, *[0] * (3 * _COLOURS - len(palette)), *GREY[:3] * grades])
-    opacity = bytes([255] * _COLOURS + [255 * grade // grades for grade in range(grades)])
+    small.putpalette([*palette, *[0] * (3 * colours - len(palette)), *GREY[:3] * _GRADES])
+    opacity = bytes([255] * colours + [255 * grade // _GRADES for grade in range(_GRADES)])
     file = io.BytesIO()
     small.save(file, format="PNG", optimize=True, transparency=opacity)
     return file.getvalue()

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 LONG = 100
 """Frames of the long samples."""
+SIDE = 6
+"""Clips that give the static codes of the matrix, and as many the dynamic ones."""
 CODES = "codes.png"
 """The picture of the codes' maps; on the page they are drawings, with their classes' names."""
 
@@ -63,8 +65,7 @@ def pictures(model: SequenceAutoencoder, clips: Clips, folder: Path, seed: int =
         half = len(pairs) // 2
         a, b = torch.split(unpadded(clips, pairs[: 2 * half]), half)
         made.append(save("swap", Moving(still=swap_picture(model, a, b))))
-        side = 8 if vectors else 6
-        looks, moves = choose(clips, side, seed + 2, "static"), choose(clips, side, seed + 2, "dynamic")
+        looks, moves = choose(clips, SIDE, seed + 2, "static"), choose(clips, SIDE, seed + 2, "dynamic")
         static, dynamic = torch.split(unpadded(clips, torch.cat([looks, moves])), [len(looks), len(moves)])
         made.append(save("matrix", matrix_picture(model, static, dynamic)))
     made.append(evolve(save("samples", sample_pictures(model, 12, seed=seed), model.info.length), strips=True))

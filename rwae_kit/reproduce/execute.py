@@ -74,8 +74,7 @@ def prepare(
     """
     name, choice = table.choose(data)
     chosen = choice.budget(budget)
-    default = next(iter(table.data))
-    folder = out or Path("reproduce") / f"{table.name}{'' if name == default else f'-{name}'}-{budget}"
+    folder = out or Path("reproduce") / table.called(name, budget)
     work = open_work(table, name, budget, folder, registry)
     plan = make_plan(table, name, budget, folder, seeds=seeds, only=only, judge=work.judge)
     for step in plan.steps:

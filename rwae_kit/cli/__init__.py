@@ -15,6 +15,7 @@ import typer
 from rwae_kit import __version__
 from rwae_kit.cli import (
     bench,
+    collect,
     compare,
     convert,
     data,
@@ -77,6 +78,7 @@ def assemble(words: Sequence[str]) -> typer.Typer:
     app.command("traverse")(traverse.traverse)
     app.command("report")(report.report)
     app.command("reproduce")(reproduce.reproduce)
+    app.command("collect")(collect.collect)
     app.command("convert")(convert.convert)
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(plugins.app, name="plugins")

@@ -12,6 +12,7 @@ from rwae_kit.evaluation.tables import Table
 COLUMNS = 5
 """Scores in one table; more stand in further tables with the same rows."""
 FLAG = " !"
+PUBLISHED = "Published rows come from other judges, splits and draws: they tell of an order of magnitude, not of a rank."
 CSV_HEADERS = ("protocol", "data", "row", "kind", "runs", "score", "mean", "std", "low", "high", "source", "broken identity")
 
 
@@ -77,7 +78,7 @@ def footnotes(comparison: Comparison) -> list[str]:
     sources = _numbered(comparison)
     notes += [f"{number} {source}." for source, number in sources.items()]
     if sources and about:
-        notes.append("Published rows come from other judges, splits and draws: they tell of an order of magnitude, not of a rank.")
+        notes.append(PUBLISHED)
     notes += [f"! {line.name}: {line.broken}." for line in comparison.lines if line.broken]
     return [*notes, *comparison.notes]
 

@@ -6,6 +6,7 @@ picture can stand on a white and on a black ground.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,11 @@ STRIP = 96
 FONT_SIZE = 14
 _SOLID = 80
 """Least opacity of a pixel that a GIF shows: it knows no half transparency, and thin letters should not lose their ends."""
+
+_GRADES = 16
+"""Of grey that is half transparent, in a small picture's palette."""
+_TRIED = ((1, 240), (1, 96), (1, 32), (2, 96), (2, 32), (4, 32))
+"""How a small picture is tried: the side of the square of pixels that becomes one, and colours."""
 
 _SPECTRUM = np.array(
     [
@@ -142,3 +148,35 @@ def _full(palette: Image.Image) -> list[int]:
     """256 colours; the last is the transparent one."""
     colours = list(palette.getpalette() or [])[: 255 * 3]
     return [*colours, *[0] * (256 * 3 - len(colours))]
+
+
+def save_small(image: Image.Image, path: Path, most: int) -> None:
+    """Write a picture as a PNG of at most `most` bytes: with a palette; with fewer colours, then smaller, if need be.
+
+    Letters keep their soft edges: what is half transparent has colours of its own, grey in grades.
+
+    Raises:
+        RwaeError: it does not fit at any size that could be seen.
+    """
+    image = image.convert("RGBA")
+    for square, colours in _TRIED:
+        data = _with_palette(image.reduce(square), colours)
+        if len(data) <= most:
+            path.write_bytes(data)
+            return
+    raise RwaeError(f"{path}: {image.width} x {image.height} pixels do not fit into {most:,} bytes")
+
+
+def _with_palette(image: Image.Image, colours: int) -> bytes:
+    """The bytes of a PNG: colours of opaque pixels, then grades of grey from transparent on."""
+    alpha = np.asarray(image)[..., 3]
+    coloured = image.convert("RGB").quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette = list(coloured.getpalette() or [])[: 3 * colours]
+    soft, index = alpha < 255, np.array(coloured)
+    index[soft] = colours + alpha[soft].astype(int) * _GRADES // 255
+    small = Image.fromarray(index)
+    small.putpalette([*palette, *[0] * (3 * colours - len(palette)), *GREY[:3] * _GRADES])
+    opacity = bytes([255] * colours + [255 * grade // _GRADES for grade in range(_GRADES)])
+    file = io.BytesIO()
+    small.save(file, format="PNG", optimize=True, transparency=opacity)
+    return file.getvalue()

@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from attrs import evolve
@@ -17,6 +17,7 @@ from rwae_kit.errors import RwaeError
 from rwae_kit.evaluation import Evaluation, encode_clips
 from rwae_kit.evaluation.codes import some
 from rwae_kit.report import codes_map
+from rwae_kit.report.codes_picture import codes_picture
 from rwae_kit.report.html import CodesMap, Picture, page
 from rwae_kit.report.pictures import (
     Moving,
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 
 LONG = 100
 """Frames of the long samples."""
+SIDE = 6
+"""Clips that give the static codes of the matrix, and as many the dynamic ones."""
+CODES = "codes.png"
+"""The picture of the codes' maps; on the page they are drawings, with their classes' names."""
 
 
 def pictures(model: SequenceAutoencoder, clips: Clips, folder: Path, seed: int = 0, long: int = LONG) -> list[Picture]:
@@ -60,8 +65,7 @@ def pictures(model: SequenceAutoencoder, clips: Clips, folder: Path, seed: int =
         half = len(pairs) // 2
         a, b = torch.split(unpadded(clips, pairs[: 2 * half]), half)
         made.append(save("swap", Moving(still=swap_picture(model, a, b))))
-        side = 8 if vectors else 6
-        looks, moves = choose(clips, side, seed + 2, "static"), choose(clips, side, seed + 2, "dynamic")
+        looks, moves = choose(clips, SIDE, seed + 2, "static"), choose(clips, SIDE, seed + 2, "dynamic")
         static, dynamic = torch.split(unpadded(clips, torch.cat([looks, moves])), [len(looks), len(moves)])
         made.append(save("matrix", matrix_picture(model, static, dynamic)))
     made.append(evolve(save("samples", sample_pictures(model, 12, seed=seed), model.info.length), strips=True))
@@ -111,7 +115,7 @@ def write_report(
         recipe_text=toml or json.dumps(recipe, indent=2),
         model=model,
         pictures=pictures(model, clips, folder / "pictures", seed, long),
-        codes=_map_of(model, clips, seed),
+        codes=_map_of(model, clips, seed, folder / "pictures" / CODES),
         evaluation=evaluation,
         **told,
     )
@@ -120,12 +124,21 @@ def write_report(
     return path
 
 
-def _map_of(model: SequenceAutoencoder, clips: Clips, seed: int) -> CodesMap:
+def _map_of(model: SequenceAutoencoder, clips: Clips, seed: int, file: Path) -> CodesMap:
+    """The map of the static codes; with that of the dynamic ones, where they have one, it is also a picture in a file."""
     codes = encode_clips(model, some(clips, codes_map.MOST, seed))
-    try:
-        return CodesMap(panels=codes_map.panels(codes, clips.info), clips=len(codes))
-    except RwaeError as error:
-        return CodesMap(reason=str(error))
+    file.unlink(missing_ok=True)
+    rows: dict[str, Sequence[codes_map.Panel]] = {}
+    reasons: dict[str, str] = {}
+    latents: tuple[Literal["static", "dynamic"], ...] = ("static", "dynamic")
+    for latent in latents:
+        try:
+            rows[latent] = codes_map.panels(codes, clips.info, latent)
+        except RwaeError as error:
+            reasons[latent] = str(error)
+    if rows:
+        codes_picture(rows).save(file, optimize=True)
+    return CodesMap(panels=rows.get("static", ()), clips=len(codes), reason=reasons.get("static", ""))
 
 
 def _kept(warnings: Sequence[str] | None, file: Path) -> list[str]:

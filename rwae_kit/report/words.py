@@ -15,6 +15,14 @@ class Words(NamedTuple):
 
 _STILL = " Each picture is a whole clip: time to the right, low frequencies (the first features) at the bottom."
 
+_CODES = Words(
+    "Codes",
+    "Held-out clips as points on a plane, by t-SNE of their static codes (above) and of their dynamic ones (below, all frames of a "
+    "clip together): a panel for each factor, coloured by its classes.",
+    "Static factors should form groups of one colour by the static codes and be mixed by the dynamic ones, dynamic ones the other "
+    "way round. Below each panel: how often the nearest code, before t-SNE, is that of a clip of the same class.",
+)
+
 FRAMES = {
     "reconstructions": Words(
         "Reconstructions",
@@ -46,6 +54,7 @@ FRAMES = {
         "A table of clips: in each row one feature of a code goes from two standard deviations below its mean to two above it.",
         "The features that vary most, one at a time, in standard deviations. Static ones should change looks, dynamic ones motion.",
     ),
+    "codes": _CODES,
 }
 """Pictures of clips of images."""
 
@@ -81,6 +90,7 @@ VECTORS = {
         "The features that vary most, one at a time, in standard deviations. Static ones should change what stays over a clip, "
         "dynamic ones what passes.",
     ),
+    "codes": _CODES,
 }
 """Pictures of clips of vectors, drawn as spectrograms."""
 

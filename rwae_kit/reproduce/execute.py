@@ -79,8 +79,7 @@ def prepare(
     """
     name, choice = table.choose(data)
     chosen = choice.budget(budget)
-    default = next(iter(table.data))
-    folder = out or Path("reproduce") / f"{table.name}{'' if name == default else f'-{name}'}-{budget}"
+    folder = out or Path("reproduce") / table.called(name, budget)
     work = open_work(table, name, budget, folder, registry)
     plan = make_plan(table, name, budget, folder, seeds=seeds, only=only, search=search, judge=work.judge)
     for step in plan.steps:
@@ -177,7 +176,7 @@ def _search(executor: _Executor, step: Step) -> Stopped:
         folder = step.folder / f"{method.called()}-{number}"
         recipe = recipe_of(method, short, work, SEED, executor.registry, values)
         if (file := folder / "trial.json").is_file():
-            trials.append(Trial(**json.loads(file.read_text(encoding="utf-8"))))
+            trials.append(Trial.from_dict(json.loads(file.read_text(encoding="utf-8"))))
             continue
         stopped, done = _trained(executor, recipe, folder, budget.minutes)
         if done is None:

@@ -48,6 +48,11 @@ class Trial:
         """A trial of its score."""
         return cls(values=values, static=score.static, dynamic=score.dynamic, explained=score.explained, score=score.value, **more)
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """From plain values, as JSON has them."""
+        return cls(**{**values, "warnings": tuple(values["warnings"])})
+
 
 @frozen(kw_only=True)
 class SearchRecord:
@@ -74,6 +79,11 @@ class SearchRecord:
         replace_file(file, (json.dumps(asdict(self), indent=1, allow_nan=False) + "\n").encode())
 
     @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """From plain values, as JSON has them."""
+        return cls(**{**values, "trials": tuple(Trial.from_dict(one) for one in values["trials"])})
+
+    @classmethod
     def load(cls, file: Path) -> Self:
         """What `save` wrote.
 
@@ -81,9 +91,7 @@ class SearchRecord:
             DataError: it is damaged or of another version.
         """
         try:
-            values = json.loads(file.read_text(encoding="utf-8"))
-            trials = tuple(Trial(**{**one, "warnings": tuple(one["warnings"])}) for one in values["trials"])
-            return cls(**{**values, "trials": trials})
+            return cls.from_dict(json.loads(file.read_text(encoding="utf-8")))
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(f"{file}: is no record of a search ({error}); remove it, and it is made again") from error
 

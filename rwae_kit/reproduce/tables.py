@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from attrs import evolve, field, frozen
 from attrs.validators import ge, gt, min_len, optional
@@ -144,6 +144,12 @@ class PaperTable:
     """By name; the first is taken unless another one is asked for."""
     notes: tuple[str, ...] = ()
     """What is not as in the paper."""
+    pictures: tuple[Literal["reconstructions", "swap", "matrix", "samples", "samples_long", "traversal", "codes"], ...] = ()
+    """Of a run's pictures those that `rwk collect` shows."""
+
+    def called(self, data: str, budget: str) -> str:
+        """The name of its folder and files, made on some data under a budget."""
+        return f"{self.name}{'' if data == next(iter(self.data)) else f'-{data}'}-{budget}"
 
     def choose(self, data: str | None) -> tuple[str, DataChoice]:
         """A data set of the table.

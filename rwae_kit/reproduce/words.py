@@ -2,64 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from rwae_kit.evaluation import Result, Table
+from rwae_kit.evaluation import Result
 from rwae_kit.evaluation.result_tables import words
-from rwae_kit.reproduce.plan import Plan
+from rwae_kit.reproduce.made import Made
 
 BUDGETS: Mapping[str, str] = {
     "smoke": "**These figures mean nothing.** Each run had two steps on a few clips, and a judge that is trained here has learned "
     "nothing: this shows that everything runs through.",
     "cpu": "Small models, at 32 pixels where there are pixels, trained for minutes. The figures compare these methods with each "
-    "other at this size, under the same budget; beside those of the papers they tell whether an order is the same, no more. "
-    "Weights and learning rates were not searched for this table.",
+    "other at this size, under the same budget; beside those of the papers they tell whether an order is the same, no more.",
     "full": "The papers' sizes and lengths of training, as far as the papers give them; the recipes say of each number where it is "
-    "from. Weights and learning rates were not searched for this table.",
+    "from.",
 }
 
+INTERVALS = "Values, with 95 % intervals over the test clips; table.csv has all scores and rows."
+SEARCHED = (
+    "What the papers leave open was searched, with as many trials of the same length for every method, and without labels: the "
+    "codes of validation clips are exchanged two by two, the swapped clips are encoded, and what is found of either lender is "
+    "counted in nats. The score of a trial is the harmonic mean of the two, times the share of the variance that reconstructions "
+    "explain. No run of the tables is one of the trials."
+)
+CHOSEN = "The model of a run is the one with the lowest validation loss; no label was used to choose it."
 
-def results_page(
-    plan: Plan,
-    about: Sequence[Mapping[str, Any]],
-    results: Sequence[Mapping[str, Result]],
-    tables: Sequence[tuple[Table, Sequence[str]]],
-) -> str:
+
+def results_page(made: Made) -> str:
     """The page: tables with published rows, every run, how it was made, and what is not as in the paper."""
-    table, (_, choice) = plan.table, plan.table.choose(plan.data)
-    lines = [f"# {table.papers}: {table.title}", "", BUDGETS[plan.budget], ""]
-    if choice.note:
-        lines += [choice.note.strip(), ""]
-    for one, notes in tables:
-        lines += [f"## {one.title}", "", *markdown(one.headers, one.rows), "", *[f"- {note}" for note in notes], ""]
-    lines += ["## Every run", "", "Values, with 95 % intervals over the test clips; table.csv has all scores and rows.", ""]
-    lines += [*_every_run(plan, about, results), ""]
-    lines += ["## How it was made", "", *_runs(about), ""]
-    lines += [f"- {note}" for note in (*_honest(about, results, plan.budget), *table.notes)]
-    return "\n".join(lines) + "\n"
+    return page([f"# {made.title}", BUDGETS[made.budget], *scores(made, "##"), *record(made, "##")])
 
 
-def markdown(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+def page(blocks: Iterable[str]) -> str:
+    """Paragraphs, headings, tables and lists as Markdown; empty ones are left out."""
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def scores(made: Made, head: str, said: Collection[str] = ()) -> list[str]:
+    """The tables with published rows, under headings of a level ("##"); of their notes those that are not `said` already."""
+    _, choice = made.table.choose(made.data)
+    blocks = [choice.note.strip()]
+    for one, notes in made.shown():
+        blocks += [f"{head} {one.title}", markdown(one.headers, one.rows), bullets(note for note in notes if note not in said)]
+    return blocks
+
+
+def record(made: Made, head: str, said: Collection[str] = ()) -> list[str]:
+    """Every run, how it was made, and what is not as in the paper, but for what is `said` already."""
+    notes = [note for note in (*_honest(made.runs, made.results, made.budget), *made.table.notes) if note not in said]
+    told = "" if INTERVALS in said else INTERVALS
+    return [
+        f"{head} Every run",
+        told,
+        *_every_run(made),
+        f"{head} How it was made",
+        _runs(made.runs),
+        *_searches(made, said),
+        bullets(notes),
+    ]
+
+
+def bullets(notes: Iterable[str]) -> str:
+    """A list in Markdown."""
+    return "\n".join(f"- {note}" for note in notes)
+
+
+def markdown(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table in Markdown."""
     body = [[str(cell).replace("|", "\\|") for cell in row] for row in (headers, *rows)]
-    return ["| " + " | ".join(row) + " |" for row in (body[0], ["---"] * len(headers), *body[1:])]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (body[0], ["---"] * len(headers), *body[1:]))
 
 
-def _every_run(plan: Plan, about: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Result]]) -> list[str]:
-    lines: list[str] = []
-    for scoring in plan.table.scoring:
-        scored = [found[scoring.protocol].rows["model"] for found in results]
+def _every_run(made: Made) -> list[str]:
+    tables = []
+    for scoring in made.table.scoring:
+        scored = [found[scoring.protocol].rows["model"] for found in made.results]
         names = [name for name in scored[0] if not scoring.show or any(part in name for part in scoring.show)]
         rows = [
             [said["title"], said["seed"], *(words(name, scores.get(name)) for name in names)]
-            for said, scores in zip(about, scored, strict=True)
+            for said, scores in zip(made.runs, scored, strict=True)
         ]
-        lines += [*([""] if lines else []), *markdown([f"{scoring.protocol}", "seed", *names], rows)]
-    return lines
+        tables.append(markdown([scoring.protocol, "seed", *names], rows))
+    return tables
 
 
-def _runs(about: Sequence[Mapping[str, Any]]) -> list[str]:
+def _runs(about: Sequence[Mapping[str, Any]]) -> str:
     headers = ["recipe", "seed", "parameters", "epochs", "steps", "minutes", "ended by", "hardware", "threads", "rwae_kit"]
     rows = [
         [
@@ -77,6 +104,25 @@ def _runs(about: Sequence[Mapping[str, Any]]) -> list[str]:
         for said in about
     ]
     return markdown(headers, rows)
+
+
+def _searches(made: Made, said: Collection[str]) -> list[str]:
+    """How the values of methods were chosen, and what it changed."""
+    if not made.searches:
+        return ["Weights and learning rates were not searched for this table."]
+    titles = {run["folder"].rpartition("-")[0]: run["title"] for run in made.runs}
+    rows = []
+    for name, found in made.searches.items():
+        best, first = found.best(), found.trials[0]
+        values = ", ".join(f"`{path} = {value}`" for path, value in best.values.items()) or "the recipe as it is"
+        rows.append(
+            [titles[name], values, f"{best.score:.2f}", f"{first.score:.2f}", len(found.trials), first.steps, found.looks or "–"]
+        )
+    headers = ["searched", "chosen", "score", "the recipe's own", "trials", "steps of each", "view of the lender"]
+    about = "" if SEARCHED in said else SEARCHED
+    views = {found.looks for found in made.searches.values()} - {""}
+    told = "The dynamic codes are lent by a clip whose looks a view has changed, so that what they tell of looks does not count."
+    return [about, markdown(headers, rows), told if views else ""]
 
 
 def _honest(about: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Result]], budget: str) -> list[str]:
@@ -99,5 +145,5 @@ def _honest(about: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, R
         notes.append(f"Ended by the time before their epochs were done: {', '.join(short)}.")
     notes += [f"{said['title']} (seed {said['seed']}) warned: {text}" for said in about for text in said["warnings"]]
     if budget != "smoke":
-        notes.append("The model of a run is the one with the lowest validation loss; no label was used to choose it.")
+        notes.append(CHOSEN)
     return notes

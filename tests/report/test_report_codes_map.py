@@ -6,11 +6,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import ImageColor
 
 from rwae_kit.data import DataInfo, Factor
 from rwae_kit.errors import RwaeError
 from rwae_kit.evaluation import Codes
 from rwae_kit.report.codes_map import COLOURS, MARGIN, SIDE, panels
+from rwae_kit.report.codes_picture import COLOURS as DRAWN, codes_picture
 
 
 def _info(**kinds):
@@ -128,3 +130,24 @@ def test_without_scikit_learn_the_install_line_is_named(monkeypatch):
     static, labels = _groups()
     with pytest.raises(RwaeError, match=r"pip install 'rwae-kit\[eval\]'"):
         panels(_codes(static, who=labels), _info(who="static"))
+
+
+def test_the_map_of_dynamic_codes_is_of_whole_trajectories():
+    values, labels = _groups()
+    mirrored = np.stack([values, -values], axis=1)  # the mean over a clip's frames is 0 for all
+    codes = Codes(static=np.zeros((60, 2), np.float32), dynamic=mirrored.astype(np.float32), factors={"moves": labels})
+    (panel,) = panels(codes, _info(moves="dynamic"), "dynamic")
+    assert panel.agreement == 1.0
+    assert "The dynamic codes of 60 clips, by moves" in panel.drawing
+
+
+def test_the_picture_of_the_maps_has_a_row_for_each_latent_and_every_point_in_its_colour():
+    values, labels = _groups()
+    codes = Codes(static=values.astype(np.float32), dynamic=values[:, None].astype(np.float32), factors={"who": labels})
+    rows = {"static": panels(codes, _info(who="static")), "dynamic": panels(codes, _info(who="static"), "dynamic")}
+    picture = np.array(codes_picture(rows))
+    alone = np.array(codes_picture({"static": rows["static"]}))
+    assert len(DRAWN) == COLOURS
+    for colour in DRAWN[:3]:
+        inked = [(one == [*ImageColor.getrgb(colour), 255]).all(axis=-1).sum() for one in (picture, alone)]
+        assert inked[0] == 2 * inked[1] > 0

@@ -7,7 +7,7 @@ from PIL import Image
 
 from rwae_kit.errors import RwaeError
 from rwae_kit.report import grid, pictures_of, save_animation
-from rwae_kit.report.drawing import BREAK, EDGE, GAP, GREY
+from rwae_kit.report.drawing import BREAK, EDGE, GAP, GREY, save_small
 
 
 def _cell(colour, side=2):
@@ -99,3 +99,30 @@ def test_an_animation_has_all_frames_in_their_colours_with_transparent_gaps(tmp_
             np.testing.assert_allclose(pixels[0, 0], [40 * t, 0, 255 - 40 * t, 255], atol=4)
             np.testing.assert_allclose(pixels[7, -1], [200, 200, 200, 255], atol=4)
             assert (pixels[:, 8 + EDGE : 8 + GAP - EDGE, 3] == 0).all()
+
+
+def test_a_small_picture_of_few_colours_is_the_picture_and_its_words_keep_soft_edges(tmp_path):
+    image = grid([[_cell((200, 30, 40), 8), _cell((10, 60, 90), 8)]], rows=["word"])
+    save_small(image, tmp_path / "small.png", 60_000)
+    with Image.open(tmp_path / "small.png") as found:
+        assert found.mode == "P"
+        small, whole = np.asarray(found.convert("RGBA")).astype(int), np.asarray(image).astype(int)
+    opaque = whole[..., 3] == 255
+    np.testing.assert_array_equal(small[opaque], whole[opaque])
+    assert abs(small[..., 3] - whole[..., 3]).max() <= 16
+    assert ((small[..., 3] > 0) & (small[..., 3] < 255)).any()
+
+
+def test_a_picture_that_does_not_fit_is_made_smaller_and_what_never_fits_is_refused(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
+    file = tmp_path / "noise.png"
+    save_small(Image.fromarray(noise), file, 60_000)
+    with Image.open(file) as whole:
+        assert whole.size == (160, 160)
+    most = file.stat().st_size // 2
+    save_small(Image.fromarray(noise), file, most)
+    assert file.stat().st_size <= most
+    with Image.open(file) as smaller:
+        assert smaller.size == (80, 80)
+    with pytest.raises(RwaeError, match=r"160 x 160 pixels do not fit into 100 bytes"):
+        save_small(Image.fromarray(noise), file, 100)

@@ -128,12 +128,21 @@ def test_clips_with_labels_have_a_map_of_their_static_codes(page):
     assert page.all("svg")[0]["aria-label"].startswith("The static codes of 12 clips, by level:")
 
 
+def test_the_maps_of_both_codes_are_a_picture_in_a_file_too(page, run):
+    with Image.open(run / "pictures" / "codes.png") as image:
+        assert image.width > 2 * 168
+        assert image.height > 2 * 168
+
+
 def test_without_scikit_learn_the_page_says_what_is_missing_and_how_to_get_it(run, world, monkeypatch):
     model, clips = world()
+    (run / "pictures").mkdir()
+    (run / "pictures" / "codes.png").write_bytes(b"of an older page")
     monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
     said = Page(write_report(run, model, clips, long=6).read_text(encoding="utf-8")).text
     assert "No map of the static codes" in said
     assert "pip install 'rwae-kit[eval]'" in said
+    assert not (run / "pictures" / "codes.png").exists()
 
 
 def test_a_fresh_run_without_records_or_evaluation_has_a_page_too(tmp_path, world):

@@ -33,7 +33,8 @@ def results_page(
         lines += [choice.note.strip(), ""]
     for one, notes in tables:
         lines += [f"## {one.title}", "", *markdown(one.headers, one.rows), "", *[f"- {note}" for note in notes], ""]
-    lines += ["## Every run", "", "Values, with 95 % intervals over the test clips; table.csv has all scores and rows.", ""]
+    over = intervals_over(results)
+    lines += ["## Every run", "", f"Values, with 95 % intervals over the {over}; table.csv has all scores and rows.", ""]
     lines += [*_every_run(plan, about, results), ""]
     lines += ["## How it was made", "", *_runs(about), ""]
     lines += [f"- {note}" for note in (*_honest(about, results, plan.budget), *table.notes)]
@@ -44,6 +45,16 @@ def markdown(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]
     """A table in Markdown."""
     body = [[str(cell).replace("|", "\\|") for cell in row] for row in (headers, *rows)]
     return ["| " + " | ".join(row) + " |" for row in (body[0], ["---"] * len(headers), *body[1:])]
+
+
+def intervals_over(results: Sequence[Mapping[str, Result]]) -> str:
+    """What the intervals of all results are over, such as "test clips" or "8 recordings of the test clips"."""
+    found = [one for each in results for one in each.values()]
+    words = ["test clips" if one.recordings is None else f"{one.intervals_over} of the test clips" for one in found]
+    said = {word: [one.protocol for one, own in zip(found, words, strict=True) if own == word] for word in words}
+    if len(said) == 1:
+        return words[0]
+    return ", ".join(f"{word} ({' and '.join(dict.fromkeys(protocols))})" for word, protocols in said.items())
 
 
 def _every_run(plan: Plan, about: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Result]]) -> list[str]:
@@ -90,7 +101,7 @@ def _honest(about: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, R
     seeds = {said["title"]: [other["seed"] for other in about if other["title"] == said["title"]] for said in about}
     fewest = min(map(len, seeds.values()))
     if fewest == 1:
-        notes.append("A method with one seed has no deviation: its interval is over clips, and says nothing of another training.")
+        notes.append("A method with one seed has no deviation: its intervals say nothing of another training.")
     elif fewest < 5:
         notes.append(f"{fewest} seeds tell the deviation only roughly.")
     if len({len(found) for found in seeds.values()}) > 1:

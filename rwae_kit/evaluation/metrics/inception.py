@@ -69,8 +69,8 @@ def inception_intervals(
         probabilities: `[n, k]`; or `[n, times, k]`, where something was drawn several times for each of n clips.
         groups: `[n]`.
 
-    H(y) of clips drawn again is a little too low, as that of any finite sample, by about (k - 1) / 2n nats for k classes; of groups
-    drawn again by more, n being nearer to their number the more alike the clips of a group are.
+    H(y) of clips drawn again is a little too low, as that of any finite sample, by about (k - 1) / 2n nats for k classes; of
+    u groups whose clips are alike by about (k - 1) / 2u.
     """
     array = np.asarray(probabilities)
     given = _probabilities(array.reshape(-1, array.shape[-1]) if array.ndim == 3 else array)

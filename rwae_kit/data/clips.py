@@ -62,7 +62,6 @@ class Clips:
         factors: per factor `[n]`, integer classes.
         mask: `[n, t]` or None.
         recordings: `[n]`, which recording (an utterance, say) each clip was cut from; None where that is not known.
-        recordings: `[n]`, which recording (an utterance, say) each clip was cut from; None where that is not known.
     """
 
     info: DataInfo
@@ -82,7 +81,6 @@ class Clips:
             classes = len(self.info.factors[name].classes) if name in self.info.factors else 0
             if labels.shape != (len(self),) or (classes and not 0 <= int(labels.min()) <= int(labels.max()) < classes):
                 raise DataError(f"{self.info.name}: factor {name!r} needs {len(self)} labels in 0..{classes - 1}")
-
         if self.recordings is not None and self.recordings.shape != (len(self),):
             raise DataError(f"{self.info.name}: recordings need {len(self)} numbers, but are {tuple(self.recordings.shape)}")
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rwae_kit.data import Factor
-from rwae_kit.evaluation.codes import Codes
+from rwae_kit.evaluation.codes import Array, Codes
 from rwae_kit.evaluation.metrics import bootstrap, dci, equal_error_rate, equal_error_score, latent_vectors, trivial_codes
 from rwae_kit.evaluation.probes import CODES, PROBES, probe_readings, read_code
 from rwae_kit.evaluation.results import Score
@@ -53,7 +53,7 @@ def probe_scores(train: Codes, test: Codes, factors: Mapping[str, Factor], draws
         for code in CODES:
             for probe in PROBES:
                 read = probe_readings(probe, read_code(train, code), train.factors[name], read_code(test, code), seed)
-                score = _mean(read == labels, draws, seed)
+                score = _mean(read == labels, draws, seed, test.recordings)
                 found[f"{name} from {code}, {probe}"] = score
                 if (factor.kind == "static") != (code == "static"):
                     leaks.append(score)
@@ -74,8 +74,11 @@ def eer_scores(train: Codes, test: Codes, factors: Mapping[str, Factor], draws: 
             continue
         for kind, code in (("static", test.static), ("dynamic", test.dynamic_mean())):
             labels = test.factors[name]
-            score = equal_error_score(code, labels, draws, seed) if draws else Score(value=equal_error_rate(code, labels))
-            found[f"{kind} EER of {name}"] = score
+            found[f"{kind} EER of {name}"] = (
+                equal_error_score(code, labels, draws, seed, test.recordings)
+                if draws
+                else Score(value=equal_error_rate(code, labels))
+            )
     return found
 
 
@@ -116,11 +119,12 @@ def take(codes: Codes, places: Any) -> Codes:
         dynamic=codes.dynamic[places],
         factors={name: labels[places] for name, labels in codes.factors.items()},
         mask=None if codes.mask is None else codes.mask[places],
+        recordings=None if codes.recordings is None else codes.recordings[places],
     )
 
 
-def _mean(right: Any, draws: int, seed: int) -> Score:
-    return bootstrap(right, draws=draws, seed=seed) if draws else Score(value=float(np.mean(right)))
+def _mean(right: Any, draws: int, seed: int, groups: Array | None) -> Score:
+    return bootstrap(right, draws=draws, seed=seed, groups=groups) if draws else Score(value=float(np.mean(right)))
 
 
 def _over(score: Score, chance: float) -> Score:

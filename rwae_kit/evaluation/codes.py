@@ -30,12 +30,14 @@ class Codes:
         dynamic: `[n, t, d_d]`, float32.
         factors: per factor `[n]`, integer classes.
         mask: `[n, t]`, 0 where a frame is padding; None if every frame is real.
+        recordings: `[n]`, which recording each clip was cut from; None where that is not known.
     """
 
     static: Array
     dynamic: Array
     factors: Mapping[str, Array] = field(factory=dict)
     mask: Array | None = None
+    recordings: Array | None = None
 
     def __len__(self) -> int:
         return len(self.static)
@@ -78,6 +80,7 @@ def encode_clips(model: SequenceAutoencoder, clips: Clips, batch_size: int = 256
         dynamic=np.concatenate([code_of(p, "dynamic") for p in posteriors]),
         factors={name: labels.cpu().numpy() for name, labels in clips.factors.items()},
         mask=None if clips.mask is None else clips.mask.cpu().numpy(),
+        recordings=None if clips.recordings is None else clips.recordings.cpu().numpy(),
     )
 
 

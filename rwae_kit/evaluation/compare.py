@@ -20,7 +20,7 @@ OWN = "model"
 """The row of a result that is the run's own."""
 POOLED = ("constant", "noise", "oracle")
 """Stand-ins that have nothing of a run but its sizes: one row for all. Any other is one row only where all runs have the same."""
-_ABOUT = ("data", "data_hash", "split", "clips", "judge", "judge_accuracy", "settings", "draws", "seed")
+_ABOUT = ("data", "data_hash", "split", "clips", "intervals_over", "judge", "judge_accuracy", "settings", "draws", "seed")
 _WORDS = ("title", "method", "paper", "about")
 SAID = 3
 """How many differences of a recipe its name tells."""
@@ -50,7 +50,7 @@ class Line:
     kind: str
     """"model", "trivial" or "published"."""
     scores: Mapping[str, Score]
-    """Means; of a single run with its interval over clips."""
+    """Means; of a single run with its interval over clips or recordings."""
     std: Mapping[str, float] = field(factory=dict)
     """Sample standard deviation over seeds; empty for a single run."""
     runs: int = 1
@@ -223,6 +223,11 @@ def _together(scored: Sequence[Scored], apart: str) -> Comparison:
         ]
     lines += [_line(row, scored, row, shared=True) for row in shared]
     first = scored[0].result
+    notes += [
+        f"{one.folder}: its intervals are over {one.result.intervals_over}, not over {first.intervals_over} as the first run's are."
+        for one in scored
+        if one.result.intervals_over != first.intervals_over
+    ]
     return Comparison(
         protocol=first.protocol,
         data=first.data,

@@ -74,7 +74,7 @@ def footnotes(comparison: Comparison) -> list[str]:
         notes.append(
             f"{about['clips']:,} clips of the split {about['split']}{judge}. Several seeds: mean ± standard deviation over them;"
         )
-        notes[-1] += " one: its value and the 95 % interval over clips."
+        notes[-1] += f" one: its value and the 95 % interval over {about['intervals_over']}."
     sources = _numbered(comparison)
     notes += [f"{number} {source}." for source, number in sources.items()]
     if sources and about:

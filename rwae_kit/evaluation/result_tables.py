@@ -22,7 +22,8 @@ def result_table(result: Result) -> Table:
             headers.append("95 %")
             columns.append([interval_words(name, scores.get(name)) for name in names])
     rows = [list(row) for row in zip(*columns, strict=True)]
-    return Table(f"{result.protocol}: {result.data}, {result.clips:,} clips", headers, rows)
+    over = f"; intervals over {result.intervals_over}" if result.recordings is not None else ""
+    return Table(f"{result.protocol}: {result.data}, {result.clips:,} clips{over}", headers, rows)
 
 
 def words(name: str, score: Score | None) -> str:

@@ -10,7 +10,7 @@ from attrs import asdict, field, frozen
 
 @frozen(kw_only=True)
 class Score:
-    """A score, and the ends of its 95 % bootstrap interval over clips; None where a score has no interval."""
+    """A score, and the ends of its 95 % bootstrap interval over clips or recordings; None where a score has no interval."""
 
     value: float
     low: float | None = None
@@ -30,6 +30,8 @@ class Result:
     data_hash: str
     split: str = "test"
     clips: int
+    recordings: int | None = None
+    """How many recordings the clips were cut from, which the intervals are over; None where they are over clips."""
     draws: int = 1
     """How often the sampled part was drawn anew for each clip."""
     seed: int = 0
@@ -40,6 +42,11 @@ class Result:
     judge_accuracy: Mapping[str, float] = field(factory=dict)
     """The judge's accuracy on real test clips, per factor."""
     rows: Mapping[str, Mapping[str, Score]]
+
+    @property
+    def intervals_over(self) -> str:
+        """What was drawn again for the intervals, in words: "clips", or "8 recordings"."""
+        return "clips" if self.recordings is None else f"{self.recordings:,} recording" + "s" * (self.recordings != 1)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""

@@ -71,7 +71,7 @@ def result_table(result: Result, data_hash: str = "") -> ResultTable:
 def _notes(result: Result, data_hash: str) -> list[str]:
     drawn = f", {result.draws} draws for each" if result.draws > 1 else ""
     measured = f"{result.clips:,} clips of {result.data} ({result.split}){drawn}, seed {result.seed}."
-    said = [f"{measured} The smaller numbers are 95 % intervals, by bootstrap over clips."]
+    said = [f"{measured} {_intervals(result)}"]
     if data_hash and result.data_hash != data_hash:
         hashes = f"sha256 {short_hash(result.data_hash)}, not {short_hash(data_hash)}"
         said.append(f"These are not the data that the model was trained on ({hashes}).")
@@ -81,6 +81,12 @@ def _notes(result: Result, data_hash: str) -> list[str]:
     if result.settings:
         said.append("Settings: " + "; ".join(f"{name} = {in_words(value)}" for name, value in flat(result.settings).items()) + ".")
     return said
+
+
+def _intervals(result: Result) -> str:
+    if result.recordings == 1:
+        return "There are no intervals: all clips are of one recording."
+    return f"The smaller numbers are 95 % intervals, by bootstrap over {result.intervals_over}."
 
 
 def in_words(value: Any) -> str:

@@ -18,17 +18,16 @@ from rwae_kit.report.drawing import save_small
 from rwae_kit.report.make import LONG
 from rwae_kit.report.words import Words, words
 from rwae_kit.reproduce.made import Made, read_made
-from rwae_kit.reproduce.words import BUDGETS, CHOSEN, INTERVALS, SEARCHED, bullets, page, record, scores
+from rwae_kit.reproduce.words import BUDGETS, CHOSEN, SEARCHED, bullets, page, record, scores
 
 MOST = 60_000
 """Bytes of a picture, at most."""
 WIDE = 640
 """Pixels across of a picture on the page, at most."""
-SAID = (PUBLISHED, INTERVALS, SEARCHED, CHOSEN)
+SAID = (PUBLISHED, SEARCHED, CHOSEN)
 """What the page says once, at its head, for all tables."""
 _GENERAL = (
     PUBLISHED,
-    "Every run: values, with 95 % intervals over the test clips. The CSV file of a table has all scores and rows.",
     SEARCHED,
     CHOSEN,
 )

@@ -18,7 +18,6 @@ BUDGETS: Mapping[str, str] = {
     "from.",
 }
 
-INTERVALS = "Values, with 95 % intervals over the test clips; table.csv has all scores and rows."
 SEARCHED = (
     "What the papers leave open was searched, with as many trials of the same length for every method, and without labels: the "
     "codes of validation clips are exchanged two by two, the swapped clips are encoded, and what is found of either lender is "
@@ -50,7 +49,7 @@ def scores(made: Made, head: str, said: Collection[str] = ()) -> list[str]:
 def record(made: Made, head: str, said: Collection[str] = ()) -> list[str]:
     """Every run, how it was made, and what is not as in the paper, but for what is `said` already."""
     notes = [note for note in (*_honest(made.runs, made.results, made.budget), *made.table.notes) if note not in said]
-    told = "" if INTERVALS in said else INTERVALS
+    told = f"Values, with 95 % intervals over the {intervals_over(made.results)}; the table's CSV file has all scores and rows."
     return [
         f"{head} Every run",
         told,
@@ -136,7 +135,7 @@ def _honest(about: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, R
     seeds = {said["title"]: [other["seed"] for other in about if other["title"] == said["title"]] for said in about}
     fewest = min(map(len, seeds.values()))
     if fewest == 1:
-        notes.append("A method with one seed has no deviation: its interval is over clips, and says nothing of another training.")
+        notes.append("A method with one seed has no deviation: its intervals say nothing of another training.")
     elif fewest < 5:
         notes.append(f"{fewest} seeds tell the deviation only roughly.")
     if len({len(found) for found in seeds.values()}) > 1:

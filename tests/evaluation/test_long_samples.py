@@ -41,7 +41,7 @@ def test_a_drift_at_a_known_frame_has_exactly_its_errors_and_agreement(subject, 
     # of dark bars the windows from 12 on are wrong, of grey ones only the one that is left over, 18 to 21
     model = drifting(oracle_class, {12: {DARK: GREY}, 20: {GREY: LIGHT}})
     result = long.run(evolve(subject, model=model), long.Settings(length=22))
-    assert result.settings == {"length": 22, "window": 4}
+    assert result.settings == {"length": 22, "window": 4, "clips": 0}
     shares = [1.0, 1.0, 1.0, 1 - dark, 1 - dark, 1 - dark - grey]
     spans = ["1 to 4", "5 to 8", "9 to 12", "13 to 16", "17 to 20", "19 to 22"]
     assert values(result.rows["model"]) == pytest.approx(

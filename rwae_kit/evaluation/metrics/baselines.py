@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from attrs import evolve
 
 from rwae_kit.data import Factor
 from rwae_kit.errors import DataError
@@ -42,7 +43,7 @@ def trivial_codes(codes: Codes, factors: Mapping[str, Factor], seed: int = 0) ->
 
 
 def _like(codes: Codes, static: Array, dynamic: Array) -> Codes:
-    return Codes(static=static.astype(np.float32), dynamic=dynamic.astype(np.float32), factors=codes.factors, mask=codes.mask)
+    return evolve(codes, static=static.astype(np.float32), dynamic=dynamic.astype(np.float32))
 
 
 def _one_hot(codes: Codes, factors: Mapping[str, Factor], kind: str) -> Array:

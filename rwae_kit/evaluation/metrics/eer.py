@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rwae_kit.errors import DataError
-from rwae_kit.evaluation.metrics.bootstrap import draws_of, interval
+from rwae_kit.evaluation.metrics.bootstrap import Units, interval
 from rwae_kit.evaluation.metrics.checks import Floats, Integers, numbers, whole
 from rwae_kit.evaluation.results import Score
 
@@ -77,19 +77,21 @@ def equal_error_rate(codes: ArrayLike, labels: ArrayLike) -> float:
     return _crossing(same[order], last, np.ones(len(order), dtype=np.int64))
 
 
-def equal_error_score(codes: ArrayLike, labels: ArrayLike, draws: int = 1000, seed: int = 0) -> Score:
-    """The equal error rate with its 95 % bootstrap interval over clips.
+def equal_error_score(
+    codes: ArrayLike, labels: ArrayLike, draws: int = 1000, seed: int = 0, groups: ArrayLike | None = None
+) -> Score:
+    """The equal error rate with its 95 % bootstrap interval over clips, or over groups `[n]` of them (see `bootstrap`).
 
     A clip that is drawn twice is no pair with itself: a pair counts as often as the product of how often its two clips were drawn.
     """
     scores, same, first, second = _pairs(codes, labels)
     order, last = _sorted(scores)
     same, first, second = same[order], first[order], second[order]
-    n = len(np.asarray(labels))
+    units = Units.of(len(np.asarray(labels)), groups)
     rates = []
-    for index in draws_of(n, draws, seed):
+    for index in units.drawn(draws, seed):
         for drawn in index:
-            times = np.bincount(drawn, minlength=n)
+            times = np.bincount(drawn, minlength=len(units))[units.place]
             rates.append(_crossing(same, last, times[first] * times[second]))
     found = np.asarray(rates)
     return interval(_crossing(same, last, np.ones(len(order), dtype=np.int64)), found[np.isfinite(found)])

@@ -7,7 +7,7 @@ from attrs import frozen
 from numpy.typing import ArrayLike
 
 from rwae_kit.errors import DataError
-from rwae_kit.evaluation.metrics.bootstrap import draws_of, interval
+from rwae_kit.evaluation.metrics.bootstrap import Units, interval
 from rwae_kit.evaluation.metrics.checks import Floats, numbers
 from rwae_kit.evaluation.results import Score
 
@@ -60,23 +60,28 @@ def inception_scores(probabilities: ArrayLike) -> InceptionScores:
     return InceptionScores(score=float(np.exp(divergence)), conditional=float(conditional), marginal=float(marginal))
 
 
-def inception_intervals(probabilities: ArrayLike, draws: int = 1000, seed: int = 0) -> dict[str, Score]:
-    """The scores "IS", "H(y|x)" and "H(y)" with 95 % bootstrap intervals over clips.
+def inception_intervals(
+    probabilities: ArrayLike, draws: int = 1000, seed: int = 0, groups: ArrayLike | None = None
+) -> dict[str, Score]:
+    """The scores "IS", "H(y|x)" and "H(y)" with 95 % bootstrap intervals over clips, or over groups of them (see `bootstrap`).
 
     Shape:
         probabilities: `[n, k]`; or `[n, times, k]`, where something was drawn several times for each of n clips.
+        groups: `[n]`.
 
-    H(y) of clips drawn again is a little too low, as that of any finite sample, by about (k - 1) / 2n nats for k classes.
+    H(y) of clips drawn again is a little too low, as that of any finite sample, by about (k - 1) / 2n nats for k classes; of
+    u groups whose clips are alike by about (k - 1) / 2u.
     """
     array = np.asarray(probabilities)
     given = _probabilities(array.reshape(-1, array.shape[-1]) if array.ndim == 3 else array)
     n, k = len(array), given.shape[1]
     clips = np.concatenate([given, entropy(given)[:, None]], axis=1).reshape(n, -1, k + 1).mean(axis=1)
-    means = []
-    for index in draws_of(n, draws, seed) if n > 1 else ():
-        times = np.stack([np.bincount(drawn, minlength=n) for drawn in index])
-        means.append(times @ clips / n)
-    drawn = np.concatenate(means) if means else np.empty((0, k + 1))
+    units = Units.of(n, groups)
+    sums, means = units.sums(clips), [np.empty((0, k + 1))]
+    for index in units.drawn(draws, seed):
+        times = np.stack([np.bincount(drawn, minlength=len(units)) for drawn in index])
+        means.append(times @ sums / (times @ units.sizes)[:, None])
+    drawn = np.concatenate(means)
     conditional, marginal = drawn[:, k], entropy(drawn[:, :k])
     own = inception_scores(given)
     return {

@@ -7,12 +7,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from attrs.validators import ge, in_
 
 from rwae_kit.data import Clips
 from rwae_kit.errors import DataError, did_you_mean
-from rwae_kit.evaluation.metrics import bootstrap, frechet_distance, inception_intervals
+from rwae_kit.evaluation.metrics import frechet_distance, inception_intervals
 from rwae_kit.evaluation.protocols.generation import fix_dynamic, fix_static
 from rwae_kit.evaluation.protocols.readings import Ints, Mode, Readings, judged_rows, known
 from rwae_kit.evaluation.protocols.subject import Protocol, Subject, judge_name
@@ -56,6 +56,7 @@ def run(subject: Subject, settings: Settings) -> Result:
     unless told. "unchanged" and the distance are ours.
     """
     clips = chosen(subject.test, settings)
+    subject = evolve(subject, test=clips)
     about = known(subject, "cdsvae2021", clips)
     t = clips.info.length
     modes = (
@@ -83,7 +84,6 @@ def run(subject: Subject, settings: Settings) -> Result:
         "cdsvae2021",
         settings,
         rows,
-        clips=len(clips),
         draws=subject.draws,
         judge=judge_name(about.judge),
         judge_accuracy=accuracy,
@@ -112,15 +112,15 @@ def _scores(
     found: dict[str, Score] = {}
     for name, labels in expected.items():
         right = (reading.read(name) == labels).mean(1)
-        found[f"{name} accuracy"] = bootstrap(right, draws=subject.resamples, seed=subject.seed)
+        found[f"{name} accuracy"] = subject.bootstrap(right)
     for name, probabilities in reading.probabilities.items():
         if clips.info.factors[name].kind == "dynamic":
-            intervals = inception_intervals(probabilities, subject.resamples, subject.seed)
+            intervals = inception_intervals(probabilities, subject.resamples, subject.seed, subject.recordings())
             found |= {f"{name} {score}": value for score, value in intervals.items()}
     new = [name for name in reading.probabilities if name not in expected]
     if new and row not in ("real", "reconstruction"):
         same = np.all([reading.read(name) == clips.factors[name].cpu().numpy()[:, None] for name in new], axis=0)
-        found["unchanged"] = bootstrap(same.mean(1), draws=subject.resamples, seed=subject.seed)
+        found["unchanged"] = subject.bootstrap(same.mean(1))
     if reading.features is not None and real.features is not None and reading is not real:
         found["FID (judge features)"] = Score(value=frechet_distance(reading.features, real.features))
     return found

@@ -7,7 +7,7 @@ from attrs import field, frozen
 
 from rwae_kit.data import Clips
 from rwae_kit.errors import DataError, did_you_mean
-from rwae_kit.evaluation.code_scores import PAIRED_CLIPS, eer_scores, rows_of
+from rwae_kit.evaluation.code_scores import PAIRED_CLIPS, eer_scores, rows_of, some_codes
 from rwae_kit.evaluation.codes import Array, Codes, encode_clips
 from rwae_kit.evaluation.protocols.subject import Protocol, Subject
 from rwae_kit.evaluation.results import Result
@@ -33,7 +33,8 @@ def run(subject: Subject, settings: Settings) -> Result:
 
     The code of an utterance is the mean of the posterior means of its clips, the dynamic one averaged over time too; of data
     without utterances each clip is one. Same pairs share the class of a static factor. Rows: the model, the same model untrained,
-    and trivial codes. At most 500 utterances are paired, drawn at random; TIMIT's core test has 192.
+    and trivial codes. At most 500 utterances are paired, drawn at random; TIMIT's core test has 192. Intervals are over the
+    recordings of what is paired, where these are known (of a class of clips, that of its first clip), so over utterances as a rule.
 
     Raises:
         DataError: no static factor gives pairs of both kinds.
@@ -51,7 +52,9 @@ def run(subject: Subject, settings: Settings) -> Result:
     if "untrained" in codes:
         other = eer_scores(codes["untrained"], codes["untrained"], factors, subject.resamples, subject.seed)
         rows = {"model": rows.pop("model"), "untrained": other, **rows}
-    return subject.result("eer", Settings(unit=unit), rows, clips=min(len(own), PAIRED_CLIPS))
+    paired = some_codes(own, PAIRED_CLIPS, subject.seed)
+    recordings = None if paired.recordings is None else len(np.unique(paired.recordings))
+    return subject.result("eer", Settings(unit=unit), rows, clips=len(paired), recordings=recordings)
 
 
 def grouped(clips: Clips, unit: str) -> tuple[str, Array | None]:
@@ -70,7 +73,7 @@ def grouped(clips: Clips, unit: str) -> tuple[str, Array | None]:
 
 
 def pooled(codes: Codes, groups: Array | None) -> Codes:
-    """Codes with one entry for each group of clips: means over them, and over time; labels are the first clip's."""
+    """Codes with one entry for each group of clips: means over them, and over time; labels and recording are the first clip's."""
     if groups is None:
         return codes
     _, first, place, counts = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
@@ -84,6 +87,7 @@ def pooled(codes: Codes, groups: Array | None) -> Codes:
         static=(static / counts[:, None]).astype(np.float32),
         dynamic=(dynamic / np.maximum(frames, 1)[:, None]).astype(np.float32)[:, None],
         factors={name: labels[first] for name, labels in codes.factors.items()},
+        recordings=None if codes.recordings is None else codes.recordings[first],
     )
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from rwae_kit.data import Clips, DataInfo
 from rwae_kit.errors import DataError
 from rwae_kit.evaluation.codes import some
-from rwae_kit.evaluation.metrics import bootstrap
 from rwae_kit.evaluation.protocols.generation import fix_static
 from rwae_kit.evaluation.protocols.readings import Ints, Known, Mode, known, made_clips, read_clips, stand_ins
 from rwae_kit.evaluation.protocols.subject import Protocol, Subject, judge_name
@@ -161,7 +160,7 @@ def _scores(
         name, values = list(wrong.items())[-1]  # the mean, where there is one
         for k, start in enumerate(starts):
             found[f"{name} accuracy, frames {start + 1} to {start + window}"] = 1 - values[..., k : k + 1]
-    return {name: bootstrap(values.mean((1, 2)), draws=subject.resamples, seed=subject.seed) for name, values in found.items()}
+    return {name: subject.bootstrap(values.mean((1, 2))) for name, values in found.items()}
 
 
 PROTOCOL = Protocol(settings=Settings, run=run, about="s encoded, a long motion sampled: static factors over time")

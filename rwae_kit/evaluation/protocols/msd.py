@@ -20,7 +20,7 @@ from rwae_kit.evaluation.metrics import (
     factor_map,
     intervention_scores,
 )
-from rwae_kit.evaluation.metrics.bootstrap import draws_of, interval
+from rwae_kit.evaluation.metrics.bootstrap import Units, interval
 from rwae_kit.evaluation.metrics.msd import exchanged
 from rwae_kit.evaluation.protocols.readings import Ints, Readings, oracle_places, read_constant, read_real
 from rwae_kit.evaluation.protocols.subject import Protocol, Subject, judge_name
@@ -143,11 +143,8 @@ def _scores(
     names = list(own)
     asked = np.stack([np.stack([labels[name] for name in names], 1) for labels in (own, others)], 1)
     read = np.stack([np.stack([readings[name][judged] for judged in names], 1) for name in names], 1)
-    drawn = [
-        _values(names, asked[places], read[places])
-        for index in draws_of(len(asked), subject.resamples, subject.seed)
-        for places in index
-    ]
+    units = Units.of(len(asked), subject.recordings())
+    drawn = [_values(names, asked[clips], read[clips]) for clips in units.clips(subject.resamples, subject.seed)]
     found = {}
     for name, value in _values(names, asked, read).items():
         again = np.array([values[name] for values in drawn])

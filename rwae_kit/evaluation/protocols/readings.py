@@ -113,8 +113,7 @@ def stand_ins(subject: Subject, about: Known, clips: Clips, mode: Mode) -> tuple
     split.
     """
     n, draws = len(clips), range(subject.draws)
-    own = np.repeat(np.arange(n)[:, None], subject.draws, 1)
-    partner = np.stack([derangement(n, subject.seed + draw).numpy() for draw in draws], 1)
+    own, partner = np.repeat(np.arange(n)[:, None], subject.draws, 1), partners(subject, n)
     whose = {"own": own, "partner": partner}
     labels = {name: clips.factors[name].cpu().numpy() for name in about.classes}
     kinds = {name: clips.info.factors[name].kind for name in about.classes}
@@ -131,6 +130,11 @@ def stand_ins(subject: Subject, about: Known, clips: Clips, mode: Mode) -> tuple
     rows["noise"] = real.at(np.stack(others, 1))
     rows["constant"] = about.constant.at(np.zeros_like(own))
     return rows, expected
+
+
+def partners(subject: Subject, n: int) -> Ints:
+    """The place of the clip that each of n clips is paired with in each draw, `[n, draws]`: once around through all."""
+    return np.stack([derangement(n, subject.seed + draw).numpy() for draw in range(subject.draws)], 1)
 
 
 def oracle_places(labels: Mapping[str, Ints], expected: Mapping[str, Ints], seed: int) -> Ints:

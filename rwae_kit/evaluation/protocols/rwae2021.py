@@ -8,7 +8,6 @@ import numpy as np
 from attrs import field, frozen
 from attrs.validators import ge
 
-from rwae_kit.evaluation.metrics import bootstrap
 from rwae_kit.evaluation.protocols.generation import fix_dynamic, fix_static
 from rwae_kit.evaluation.protocols.readings import Ints, Mode, Readings, judged_rows, known
 from rwae_kit.evaluation.protocols.subject import Protocol, Subject, judge_name
@@ -72,7 +71,7 @@ def _errors(subject: Subject, reading: Readings, expected: Mapping[str, Ints], k
     found = {f"{name} error": values for name, values in wrong.items()}
     if len(counted) > 1:
         found[f"{kind} error"] = np.mean(counted, axis=0)
-    return {name: bootstrap(values, draws=subject.resamples, seed=subject.seed) for name, values in found.items()}
+    return {name: subject.bootstrap(values) for name, values in found.items()}
 
 
 PROTOCOL = Protocol(settings=Settings, run=run, about="one latent encoded, the other sampled: error of each factor (R-WAE)")

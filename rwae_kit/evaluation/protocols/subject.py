@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from attrs import asdict, frozen
+from numpy.typing import ArrayLike
 
 from rwae_kit.data import Clips
 from rwae_kit.errors import DataError
+from rwae_kit.evaluation.codes import Array
 from rwae_kit.evaluation.judges import TrainedJudge
+from rwae_kit.evaluation.metrics import bootstrap
 from rwae_kit.evaluation.results import Result, Score
 from rwae_kit.interfaces import Judge
 
@@ -43,6 +47,14 @@ class Subject:
         """Those that a row is made for by encoding and decoding."""
         return {"model": self.model, **({} if self.untrained is None else {"untrained": self.untrained})}
 
+    def recordings(self) -> Array | None:
+        """What intervals are over: the recording of each test clip, `[n]`; None where it is not known, and they are over clips."""
+        return None if self.test.recordings is None else self.test.recordings.cpu().numpy()
+
+    def bootstrap(self, values: ArrayLike) -> Score:
+        """The mean over the test clips, of values `[n]`, with its interval."""
+        return bootstrap(values, draws=self.resamples, seed=self.seed, groups=self.recordings())
+
     def asked(self, protocol: str) -> tuple[Judge, dict[str, int]]:
         """The judge, and the factors that it reads and the clips are labelled with, with their classes; static ones first.
 
@@ -65,6 +77,7 @@ class Subject:
 
     def result(self, protocol: str, settings: Any, rows: Rows, **more: Any) -> Result:
         """The rows and what they belong to."""
+        recordings = self.recordings()
         return Result(
             protocol=protocol,
             data=self.test.info.name,
@@ -74,7 +87,11 @@ class Subject:
             # lists, as JSON has them, so that what is read again is equal
             settings={name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()},
             rows=rows,
-            **{"clips": len(self.test), **more},
+            **{
+                "clips": len(self.test),
+                "recordings": None if recordings is None else len(np.unique(recordings)),
+                **more,
+            },
         )
 
 

@@ -68,3 +68,68 @@ def test_what_cannot_be_drawn_from_is_refused():
         bootstrap(np.ones((3, 2)))
     with pytest.raises(DataError, match="draws is 0"):
         bootstrap([1.0, 2.0], draws=0)
+    with pytest.raises(DataError, match=r"groups: should be one group for each of 3 clips, but their shape is \[2\]"):
+        bootstrap([1.0, 2.0, 3.0], groups=[0, 1])
+
+
+def shuffled_groups(sizes, seed=0):
+    """Groups of these sizes with names that are no places, and their clips in no order."""
+    return np.random.default_rng(seed).permutation(np.repeat(5 * np.arange(len(sizes)) - 7, sizes))
+
+
+@pytest.mark.parametrize("statistic", [None, np.mean])
+def test_groups_of_equal_clips_have_the_interval_of_the_groups_values(statistic):
+    values = np.random.default_rng(0).normal(size=30)
+    groups = shuffled_groups([4] * 30)
+    of_clips = values[(groups + 7) // 5]
+    found, wanted = bootstrap(of_clips, statistic, groups=groups, seed=3), bootstrap(values, seed=3)
+    assert (found.value, found.low, found.high) == pytest.approx((wanted.value, wanted.low, wanted.high), abs=1e-14)
+
+
+def test_a_drawn_group_comes_with_all_of_its_clips_and_no_other():
+    groups = np.array([8, 2, 8, 8])
+    drawn = set()
+    bootstrap((np.array([10, 20, 11, 12]), groups), lambda clips, _: drawn.add(tuple(clips)) or 0.0, groups=groups, draws=50)
+    assert drawn == {(10, 20, 11, 12), (20, 20), (20, 10, 11, 12), (10, 11, 12, 20), (10, 11, 12, 10, 11, 12)}
+
+
+def test_the_mean_of_drawn_groups_of_any_size_is_a_ratio_of_sums():
+    found = bootstrap([1.0, 0.0, 1.0, 1.0], groups=["long", "short", "long", "long"], draws=2000)
+    assert (found.value, found.low, found.high) == (0.75, 0.0, 1.0)
+    assert bootstrap([1.0, 0.0, 1.0, 1.0], groups=[0, 1, 0, 0], draws=1, seed=0).low in (0.0, 0.75, 1.0)
+    sizes = np.random.default_rng(1).integers(1, 9, size=40)
+    groups = shuffled_groups(sizes)
+    values = np.random.default_rng(2).normal(size=len(groups))
+    fast, slow = (bootstrap(values, statistic, groups=groups, draws=50, seed=3) for statistic in (None, np.mean))
+    assert (fast.value, fast.low, fast.high) == pytest.approx((slow.value, slow.low, slow.high), abs=1e-14)
+
+
+def test_intervals_over_groups_of_correlated_clips_hold_the_truth_and_those_over_clips_do_not():
+    """40 groups of 9 clips, nine tenths of whose variance is the group's: the clips tell hardly more than 40 values."""
+    generator = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 9)
+    trials = 300
+    held = {"groups": 0, "clips": 0}
+    for seed in range(trials):
+        values = 3.0 + generator.normal(size=40)[groups] * np.sqrt(0.9) + generator.normal(size=360) * np.sqrt(0.1)
+        for over, drawn in (("groups", groups), ("clips", None)):
+            score = bootstrap(values, draws=200, seed=seed, groups=drawn)
+            held[over] += score.low <= 3.0 <= score.high
+    assert held["groups"] / trials == pytest.approx(0.935, abs=3 * np.sqrt(0.94 * 0.06 / trials))
+    assert held["clips"] / trials < 0.65
+
+
+@pytest.mark.parametrize("statistic", [None, np.mean])
+def test_every_clip_a_group_of_its_own_is_no_group_and_a_single_group_has_no_interval(statistic):
+    values = np.random.default_rng(0).normal(size=50)
+    assert bootstrap(values, statistic, groups=np.arange(50)) == bootstrap(values, statistic)
+    assert bootstrap(values, statistic, groups=np.zeros(50)) == Score(value=values.mean())
+
+
+def test_groups_are_drawn_piece_by_piece_with_the_same_result(monkeypatch):
+    from rwae_kit.evaluation.metrics import bootstrap as function
+
+    values, groups = np.random.default_rng(4).normal(size=300), shuffled_groups([10] * 30)
+    whole = bootstrap(values, draws=40, seed=5, groups=groups)
+    monkeypatch.setitem(function.__globals__, "AT_ONCE", 70)
+    assert bootstrap(values, draws=40, seed=5, groups=groups) == whole

@@ -112,6 +112,24 @@ def test_a_draw_is_the_rate_of_the_drawn_clips_without_the_pairs_of_a_clip_with_
     assert max(curve.false_accept[after - 1], curve.false_reject[after]) <= found.low + 1e-12
 
 
+def test_clips_of_one_group_are_drawn_together():
+    codes, groups = speech(1.5), np.arange(192) // 4
+    (drawn,) = np.random.default_rng(7).integers(48, size=(1, 48))
+    one_by_one = np.concatenate([np.flatnonzero(groups == group) for group in drawn])
+    times = np.bincount(one_by_one, minlength=192)
+    found = equal_error_score(codes, SPEAKERS, draws=1, seed=7, groups=groups)
+    i, j = np.triu_indices(192, 1)
+    unit = codes / np.linalg.norm(codes, axis=1, keepdims=True)
+    pairs = np.repeat(np.arange(len(i)), times[i] * times[j])
+    curve = roc((unit @ unit.T)[i, j].round(12)[pairs], (SPEAKERS[i] == SPEAKERS[j])[pairs])
+    after = np.argmax(curve.false_accept >= curve.false_reject)
+    assert found.low == found.high
+    assert min(curve.false_accept[after], curve.false_reject[after - 1]) >= found.low - 1e-12
+    assert max(curve.false_accept[after - 1], curve.false_reject[after]) <= found.low + 1e-12
+    assert equal_error_score(codes, SPEAKERS, draws=9, groups=np.arange(192)) == equal_error_score(codes, SPEAKERS, draws=9)
+    assert equal_error_score(codes, SPEAKERS, draws=9, groups=np.zeros(192)).low is None
+
+
 def test_what_has_no_equal_error_rate_is_refused():
     with pytest.raises(DataError, match="no two of the 3 clips share a label"):
         equal_error_rate(np.eye(3), np.arange(3))

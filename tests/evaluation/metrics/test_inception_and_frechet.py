@@ -68,6 +68,22 @@ def test_several_draws_of_each_clip_count_together_and_clips_are_drawn_with_all_
     assert copies["H(y|x)"].low == pytest.approx(inception_intervals(several[:, 0], draws=100)["H(y|x)"].low)
 
 
+def test_groups_of_equal_clips_have_the_intervals_of_the_groups():
+    alone = np.random.default_rng(0).dirichlet(np.full(4, 0.3), size=50)
+    wanted = inception_intervals(alone, draws=100, seed=2)
+    found = inception_intervals(np.tile(alone, (4, 1)), draws=100, seed=2, groups=np.tile(np.arange(50), 4))
+    for name, score in wanted.items():
+        assert (found[name].low, found[name].high) == pytest.approx((score.low, score.high), abs=1e-12)
+    assert inception_intervals(alone, draws=100, groups=np.arange(50)) == inception_intervals(alone, draws=100)
+    assert inception_intervals(alone, draws=100, groups=np.zeros(50))["IS"].low is None
+
+
+def test_a_group_counts_with_as_many_clips_as_it_has():
+    found = inception_intervals([[1.0, 0.0], [0.5, 0.5], [1.0, 0.0], [1.0, 0.0]], draws=500, groups=[0, 1, 0, 0])["H(y|x)"]
+    assert (found.value, found.low, found.high) == pytest.approx((np.log(2) / 4, 0.0, np.log(2)))
+    assert inception_intervals([[1.0, 0.0], [0.5, 0.5], [1.0, 0.0]], draws=1, seed=0, groups=[0, 1, 0])["IS"].low is not None
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -49,7 +49,7 @@ def scores(made: Made, head: str, said: Collection[str] = ()) -> list[str]:
 def record(made: Made, head: str, said: Collection[str] = ()) -> list[str]:
     """Every run, how it was made, and what is not as in the paper, but for what is `said` already."""
     notes = [note for note in (*_honest(made.runs, made.results, made.budget), *made.table.notes) if note not in said]
-    told = f"Values, with 95 % intervals over the {intervals_over(made.results)}; the table's CSV file has all scores and rows."
+    told = f"Values, with 95 % intervals over the {intervals_over(made.results)}; the CSV file of a table has all scores and rows."
     return [
         f"{head} Every run",
         told,
@@ -70,6 +70,16 @@ def markdown(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table in Markdown."""
     body = [[str(cell).replace("|", "\\|") for cell in row] for row in (headers, *rows)]
     return "\n".join("| " + " | ".join(row) + " |" for row in (body[0], ["---"] * len(headers), *body[1:]))
+
+
+def intervals_over(results: Sequence[Mapping[str, Result]]) -> str:
+    """What the intervals of all results are over, such as "test clips" or "8 recordings of the test clips"."""
+    found = [one for each in results for one in each.values()]
+    words = ["test clips" if one.recordings is None else f"{one.intervals_over} of the test clips" for one in found]
+    said = {word: [one.protocol for one, own in zip(found, words, strict=True) if own == word] for word in words}
+    if len(said) == 1:
+        return words[0]
+    return ", ".join(f"{word} ({' and '.join(dict.fromkeys(protocols))})" for word, protocols in said.items())
 
 
 def _every_run(made: Made) -> list[str]:

@@ -4,7 +4,7 @@
     python benchmarks/action_parts.py reproduce/cdsvae-1-cpu
 
 An action of Sprites is one of three movements (walk, spellcard, slash) seen from one of three sides. A movement shows only in what
-changes from frame to frame; a side shows in every single frame, as skin and hair do. For each run of the table: the dynamic codes of
+changes from frame to frame; a side shows in every single frame, as skin and hair do. For each run of the table: dynamic codes of
 test clips with static codes drawn from the prior, and the static codes with a movement drawn from the prior; the judge reads either
 part. A share at chance, a third, says that the part is not in that code, or that the decoder does not ask for it there.
 """

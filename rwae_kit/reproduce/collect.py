@@ -26,11 +26,6 @@ WIDE = 640
 """Pixels across of a picture on the page, at most."""
 SAID = (PUBLISHED, SEARCHED, CHOSEN)
 """What the page says once, at its head, for all tables."""
-_GENERAL = (
-    PUBLISHED,
-    SEARCHED,
-    CHOSEN,
-)
 _PICTURES = (
     "Pictures are of the first seed of each method, whatever its scores, as the run's report has them. Which held-out clips "
     "they show follows from labels and a fixed seed, and what is sampled from that seed; nothing was picked by hand."
@@ -162,7 +157,7 @@ def _head(folders: Sequence[_Folder], collector: _Collector) -> list[str]:
     given = "".join(f" {option} {collector.link(place)}" for option, place in places if place is not None)
     budgets = list(dict.fromkeys(folder.made.budget for folder in folders))
     general = [f"Budget `{name}`: {BUDGETS[name]}" for name in budgets] + [
-        *_GENERAL,
+        *SAID,
         *[_PICTURES] * (collector.pictures is not None),
     ]
     return [

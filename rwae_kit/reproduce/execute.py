@@ -85,9 +85,15 @@ def prepare(
     for step in plan.steps:
         if step.kind == "train" and step.run is not None:
             recipe = recipe_of(step.run.method, chosen, work, step.run.seed, registry, found_values(plan, step.run.method))
-            if step.state == "done" and (changed := changes(saved_recipe(step.folder).to_dict(), recipe.to_dict(), ())):
-                raise CheckpointError(f"{step.folder}: is a run with other options ({changed}). Choose another folder (--out)")
+            if step.state == "done":
+                _same(step.folder, recipe)
     return plan, work
+
+
+def _same(folder: Path, recipe: Recipe) -> None:
+    """Raise if what has ended in a folder was trained by another recipe."""
+    if changed := changes(saved_recipe(folder).to_dict(), recipe.to_dict(), ()):
+        raise CheckpointError(f"{folder}: is a run with other options ({changed}). Choose another folder (--out)")
 
 
 def reproduce(
@@ -176,6 +182,7 @@ def _search(executor: _Executor, step: Step) -> Stopped:
         folder = step.folder / f"{method.called()}-{number}"
         recipe = recipe_of(method, short, work, SEED, executor.registry, values)
         if (file := folder / "trial.json").is_file():
+            _same(folder, recipe)
             trials.append(Trial.from_dict(json.loads(file.read_text(encoding="utf-8"))))
             continue
         stopped, done = _trained(executor, recipe, folder, budget.minutes)

@@ -116,13 +116,13 @@ def find_record(folder: Path, shipped: str, method: Method) -> SearchRecord | No
 def trial_values(method: Method, budget: SearchBudget, own: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What each trial changes: nothing in the first; each other one is a random point of the method's grid, none twice.
 
-    The points are drawn by the method's name, so that they stay what they are when another method is added.
+    The points are drawn by the method's name, so that they stay what they are when another method is added or the recipe changes.
 
     Arguments:
         own: the recipe as it is, as plain values: the first trial's point of the grid is not drawn again.
     """
     points = [dict(zip(method.search, values, strict=True)) for values in itertools.product(*method.search.values())]
-    known = flat(own)
-    points = [point for point in points if any(known.get(path) != value for path, value in point.items())]
     random.Random(method.called()).shuffle(points)
-    return [{}, *points[: budget.trials - 1]]
+    known = flat(own)
+    others = (point for point in points if any(known.get(path) != value for path, value in point.items()))
+    return [{}, *itertools.islice(others, budget.trials - 1)]

@@ -55,6 +55,15 @@ def test_the_first_trial_is_the_recipe_and_no_other_is_tried_twice() -> None:
     assert trial_values(evolve(method, search={}), SearchBudget(trials=8, epochs=1), own) == [{}]
 
 
+def test_trials_stay_the_same_points_when_the_recipe_changes() -> None:
+    method, budget = Method(recipe="x:small", search=GRID), SearchBudget(trials=5, epochs=1)
+    _, *points = trial_values(method, budget, {})
+    _, *others = trial_values(method, budget, points[1])
+    assert others[:3] == [points[0], *points[2:]]
+    assert len(others) == 4
+    assert points[1] not in others
+
+
 def test_trials_are_trained_with_a_seed_of_their_own_on_what_they_try(made: Path) -> None:
     trials = record(made).trials
     assert [trial.steps for trial in trials] == [2, 2]
@@ -123,6 +132,16 @@ def test_runs_of_other_values_are_refused(made: Path, tmp_path: Path) -> None:
     evolve(found, trials=(other,)).save(folder / "searches" / f"{METHOD}.json")
     with pytest.raises(CheckpointError, match=r"other options \(penalty.static.kl.weight"):
         make(folder)
+
+
+def test_trials_of_other_values_are_refused(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "searches", tmp_path / "searches")
+    (tmp_path / "searches" / f"{METHOD}.json").unlink()
+    first, second = (tmp_path / "searches" / f"{METHOD}-{number}" for number in (0, 1))
+    shutil.rmtree(first)
+    second.rename(first)
+    with pytest.raises(CheckpointError, match=rf"{METHOD}-0: is a run with other options \(penalty"):
+        make(tmp_path)
 
 
 def test_without_a_record_in_the_folder_that_of_the_package_counts(

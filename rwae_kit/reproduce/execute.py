@@ -82,10 +82,11 @@ def prepare(
     folder = out or Path("reproduce") / table.called(name, budget)
     work = open_work(table, name, budget, folder, registry)
     plan = make_plan(table, name, budget, folder, seeds=seeds, only=only, search=search, judge=work.judge)
+    searching = {step.method.called() for step in plan.steps if step.method is not None and step.state != "done"}
     for step in plan.steps:
         if step.kind == "train" and step.run is not None:
             recipe = recipe_of(step.run.method, chosen, work, step.run.seed, registry, found_values(plan, step.run.method))
-            if step.state == "done":
+            if step.state == "done" and step.run.method.called() not in searching:
                 _same(step.folder, recipe)
     return plan, work
 
@@ -199,7 +200,7 @@ def _search(executor: _Executor, step: Step) -> Stopped:
         replace_file(file, json.dumps(asdict(trial)).encode())
         executor.say(f"{method.called()}, trial {number}: {trial.score:.3f} with {dict(values) or 'the recipe as it is'}")
         trials.append(trial)
-    SearchRecord(
+    record = SearchRecord(
         recipe=method.recipe,
         data=work.data,
         data_hash=work.info.hash,
@@ -208,7 +209,12 @@ def _search(executor: _Executor, step: Step) -> Stopped:
         threads=torch.get_num_threads(),
         rwae_kit=__version__,
         trials=tuple(trials),
-    ).save(record_file(plan.folder, method))
+    )
+    for one in plan.steps:
+        if one.kind == "train" and one.state == "done" and one.run is not None and one.run.method == method:
+            values = record.best().values
+            _same(one.folder, recipe_of(method, plan.chosen, work, one.run.seed, executor.registry, values))
+    record.save(record_file(plan.folder, method))
     return ""
 
 

@@ -13,6 +13,7 @@ from rwae_kit import Registry
 from rwae_kit.cli import main
 from rwae_kit.convert import flat
 from rwae_kit.errors import CheckpointError, DataError, RecipeError
+from rwae_kit.evaluation.cycle import CycleScore
 from rwae_kit.reproduce import execute, search
 from rwae_kit.reproduce.execute import prepare, reproduce
 from rwae_kit.reproduce.search import SHIPPED, SearchRecord, record_file, trial_values
@@ -132,6 +133,35 @@ def test_runs_of_other_values_are_refused(made: Path, tmp_path: Path) -> None:
     evolve(found, trials=(other,)).save(folder / "searches" / f"{METHOD}.json")
     with pytest.raises(CheckpointError, match=r"other options \(penalty.static.kl.weight"):
         make(folder)
+
+
+def the_best_is(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([CycleScore(static=1.0, dynamic=1.0 + (k == number), explained=1.0) for k in range(2)])
+    monkeypatch.setattr(execute, "cycle_score", lambda *_: next(scores))
+
+
+def test_a_record_that_was_removed_is_made_again_from_its_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    the_best_is(1, monkeypatch)
+    assert make(tmp_path / "table").ended == "done"
+    file = tmp_path / "table" / "searches" / f"{METHOD}.json"
+    before = file.read_bytes()
+    file.unlink()
+    assert make(tmp_path / "table").made[0].kind == "search"
+    assert file.read_bytes() == before
+
+
+def test_a_search_refuses_runs_that_were_made_with_other_values_than_it_chooses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "SHIPPED", tmp_path)
+    for best in (0, 1):
+        assert make(tmp_path / str(best), searched=False).ended == "done"
+    the_best_is(0, monkeypatch)
+    assert make(tmp_path / "0").ended == "done"
+    the_best_is(1, monkeypatch)
+    with pytest.raises(CheckpointError, match=rf"{RUN}: is a run with other options"):
+        make(tmp_path / "1")
+    assert not (tmp_path / "1" / "searches" / f"{METHOD}.json").exists()
 
 
 def test_trials_of_other_values_are_refused(made: Path, tmp_path: Path) -> None:

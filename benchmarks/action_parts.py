@@ -12,18 +12,16 @@ part. A share at chance, a third, says that the part is not in that code, or tha
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 import torch
+from judged import RESULTS, test_clips_and_judge, write_rows
 
 import rwae_kit
-from rwae_kit import Clips, Registry, SequenceAutoencoder
-from rwae_kit.evaluation.judges import TrainedJudge, find_judge, load_judge
+from rwae_kit import Clips, SequenceAutoencoder
+from rwae_kit.evaluation.judges import TrainedJudge
 from rwae_kit.evaluation.protocols.generation import fix_dynamic, fix_static
-from rwae_kit.run import dataset_of
 
-RESULTS = Path(__file__).parent / "results"
 SIDES = 3
 """Directions of each movement: an action's class is SIDES * movement + direction."""
 AT_ONCE = 256
@@ -53,26 +51,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="of the table of Sprites, with its runs")
     parser.add_argument("--out", type=Path, default=RESULTS / "action-parts.csv")
     given = parser.parse_args()
-    registry, rows = Registry.installed(), []
-    clips = judge = None
-    for ended in sorted(given.folder.glob("*/reproduced.json")):
-        model = rwae_kit.load(ended.parent)
-        if clips is None or judge is None:
-            clips = dataset_of(model, registry).clips("test")
-            folder = find_judge(clips.info)
-            if folder is None:
-                raise SystemExit(f"there is no judge of {clips.info.name}: rwk reproduce trains one")
-            judge = load_judge(folder, "cpu")
-        method, _, seed = ended.parent.name.rpartition("-")
+    rows: list[dict[str, object]] = []
+    for run in sorted(ended.parent for ended in given.folder.glob("*/reproduced.json")):
+        model = rwae_kit.load(run)
+        if not rows:
+            clips, judge = test_clips_and_judge(model)
+        method, _, seed = run.name.rpartition("-")
         found = parts(model, clips, judge)
         rows.append({"method": method, "seed": seed, **{name: round(value, 4) for name, value in found.items()}})
         print(f"{method} {seed}: " + ", ".join(f"{name} {value:.1%}" for name, value in found.items()), flush=True)
-    if not rows:
-        raise SystemExit(f"{given.folder}: no run that has ended; rwk reproduce cdsvae-1 makes them")
-    with given.out.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(rows, given.out, f"{given.folder}: no run that has ended; rwk reproduce cdsvae-1 makes them")
 
 
 if __name__ == "__main__":

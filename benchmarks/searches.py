@@ -10,22 +10,18 @@ Labels are looked at here alone: they choose nothing.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from pathlib import Path
 
 import numpy as np
+from judged import RESULTS, test_clips_and_judge, write_rows
 
 import rwae_kit
-from rwae_kit import Registry
 from rwae_kit.evaluation import swap_accuracy
 from rwae_kit.evaluation.codes import some
-from rwae_kit.evaluation.judges import find_judge, load_judge
 from rwae_kit.reproduce.search import Trial
-from rwae_kit.run import dataset_of
 
 CLIPS = 400
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
@@ -33,16 +29,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="of a table that was made with --search")
     parser.add_argument("--out", type=Path, default=RESULTS / "searches-sprites.csv")
     given = parser.parse_args()
-    registry, rows, clips, judge = Registry.installed(), [], None, None
+    rows: list[dict[str, object]] = []
     for file in sorted(given.folder.glob("searches/*/trial.json")):
         trial = Trial.from_dict(json.loads(file.read_text(encoding="utf-8")))
         model = rwae_kit.load(file.parent)
-        if clips is None or judge is None:
-            clips = some(dataset_of(model, registry).clips("test"), CLIPS, 0)
-            folder = find_judge(clips.info)
-            if folder is None:
-                raise SystemExit(f"there is no judge of {clips.info.name}: rwk reproduce trains one")
-            judge = load_judge(folder, "cpu")
+        if not rows:
+            clips, judge = test_clips_and_judge(model)
+            clips = some(clips, CLIPS, 0)
         read = swap_accuracy(model, clips, judge)["swap"]
         kinds = {name: clips.info.factors[name].kind for name in read}
         method, _, number = file.parent.name.rpartition("-")
@@ -65,12 +58,7 @@ def main() -> None:
             f"{method} {number}: score {trial.score:.2f}, static kept {means['static']:.0%}, dynamic {means['dynamic']:.0%}",
             flush=True,
         )
-    if not rows:
-        raise SystemExit(f"{given.folder}: no trials; rwk reproduce TABLE --search makes them")
-    with given.out.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(rows, given.out, f"{given.folder}: no trials; rwk reproduce TABLE --search makes them")
     judged = [(row["swap: static kept"] + row["swap: dynamic taken over"]) / 2 for row in rows]
     ranks = [np.argsort(np.argsort(values)) for values in ([row["score"] for row in rows], judged)]
     print(f"rank correlation of the score with the judge's mean: {np.corrcoef(*ranks)[0, 1]:.2f} over {len(rows)} trials")

@@ -12,7 +12,6 @@ goes to the dynamic one. The judge reads swaps of all test clips. Runs that are 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import tempfile
 from collections.abc import Mapping
@@ -20,14 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from attrs import frozen
+from judged import RESULTS, test_clips_and_judge, write_rows
 
-from rwae_kit import Registry, load, train
+from rwae_kit import load, train
 from rwae_kit.evaluation import swap_accuracy
-from rwae_kit.evaluation.judges import find_judge, load_judge
-from rwae_kit.run import dataset_of
 
 FACTORS = ("action", "skin", "pants", "top", "hair")
-RESULTS = Path(__file__).parent / "results"
 
 
 @frozen(kw_only=True)
@@ -91,13 +88,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--runs", type=Path)
     given = parser.parse_args()
-    folder, registry = given.runs or Path(tempfile.mkdtemp()), Registry.installed()
+    folder = given.runs or Path(tempfile.mkdtemp())
     runs = {(name, seed): trained(STARTS[name], seed, folder) for name in given.only for seed in given.seeds}
-    clips = dataset_of(load(next(iter(runs.values()))["at once"]), registry).clips("test")
-    judge_folder = find_judge(clips.info)
-    if judge_folder is None:
-        raise SystemExit("there is no judge of sprites: rwk judge train --data sprites --data.pixels 32 --epochs 5")
-    judge, rows = load_judge(judge_folder, "cpu"), []
+    clips, judge = test_clips_and_judge(load(next(iter(runs.values()))["at once"]))
+    rows: list[dict[str, Any]] = []
     for (name, seed), pair in runs.items():
         for words, run in pair.items():
             read = swap_accuracy(load(run), clips, judge)
@@ -107,10 +101,7 @@ def main() -> None:
             }
             rows.append(row)
             print(row, flush=True)
-    with (RESULTS / "two-starts.csv").open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(rows, RESULTS / "two-starts.csv", "no run was asked for")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from rwae_kit.evaluation.comparison_tables import PUBLISHED
 from rwae_kit.report.drawing import save_small
 from rwae_kit.report.make import LONG
 from rwae_kit.report.words import Words, words
-from rwae_kit.reproduce.made import Made, read_made
+from rwae_kit.reproduce.made import Made, method_of, read_made
 from rwae_kit.reproduce.words import BUDGETS, CHOSEN, SEARCHED, bullets, page, record, scores
 
 MOST = 60_000
@@ -44,7 +44,7 @@ class _Folder:
         """The first seed's run of each method: in words, and its folder."""
         seen = set()
         for run in self.made.runs:
-            method = run["folder"].rpartition("-")[0]
+            method = method_of(run)
             if method not in seen:
                 seen.add(method)
                 yield f"{run['title']}, seed {run['seed']}", self.path / run["folder"]
@@ -195,7 +195,7 @@ def _command(made: Made) -> str:
 
 def _methods(made: Made) -> list[str]:
     """What the methods' folders are called, without the seeds."""
-    return list(dict.fromkeys(run["folder"].rpartition("-")[0] for run in made.runs))
+    return list(dict.fromkeys(map(method_of, made.runs)))
 
 
 def _size(made: Made) -> str:

@@ -210,10 +210,10 @@ def _search(executor: _Executor, step: Step) -> Stopped:
         rwae_kit=__version__,
         trials=tuple(trials),
     )
+    chosen = record.best().values
     for one in plan.steps:
         if one.kind == "train" and one.state == "done" and one.run is not None and one.run.method == method:
-            values = record.best().values
-            _same(one.folder, recipe_of(method, plan.chosen, work, one.run.seed, executor.registry, values))
+            _same(one.folder, recipe_of(method, plan.chosen, work, one.run.seed, executor.registry, chosen))
     record.save(record_file(plan.folder, method))
     return ""
 

@@ -18,6 +18,11 @@ from rwae_kit.reproduce.search import SearchRecord
 from rwae_kit.reproduce.tables import PaperTable, find_table
 
 
+def method_of(run: Mapping[str, Any]) -> str:
+    """What the folders of a run's method are called, without the seed."""
+    return str(run["folder"]).rpartition("-")[0]
+
+
 @frozen(kw_only=True)
 class Made:
     """A table with its runs, seeds of a method one after the other."""

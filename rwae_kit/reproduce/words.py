@@ -7,7 +7,7 @@ from typing import Any
 
 from rwae_kit.evaluation import Result
 from rwae_kit.evaluation.result_tables import words
-from rwae_kit.reproduce.made import Made
+from rwae_kit.reproduce.made import Made, method_of
 
 BUDGETS: Mapping[str, str] = {
     "smoke": "**These figures mean nothing.** Each run had two steps on a few clips, and a judge that is trained here has learned "
@@ -119,7 +119,7 @@ def _searches(made: Made, said: Collection[str]) -> list[str]:
     """How the values of methods were chosen, and what it changed."""
     if not made.searches:
         return ["Weights and learning rates were not searched for this table."]
-    titles = {run["folder"].rpartition("-")[0]: run["title"] for run in made.runs}
+    titles = {method_of(run): run["title"] for run in made.runs}
     rows = []
     for name, found in made.searches.items():
         best, first = found.best(), found.trials[0]

@@ -15,7 +15,8 @@ import argparse
 from pathlib import Path
 
 import torch
-from judged import RESULTS, test_clips_and_judge, write_rows
+from judged import test_clips_and_judge
+from rows import RESULTS, write_rows
 
 import rwae_kit
 from rwae_kit import Clips, SequenceAutoencoder

@@ -12,7 +12,6 @@ only the action is that of another clip.
 from __future__ import annotations
 
 import argparse
-import csv
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rows import RESULTS, print_rows, write_rows
 from torch import Tensor
 
 from rwae_kit import Clips, Judge, Registry, SequenceAutoencoder, train
@@ -163,20 +163,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--only", nargs="*", choices=list(VARIATIONS), default=list(VARIATIONS))
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one thread each")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "actions.csv")
+    parser.add_argument("--out", type=Path, default=RESULTS / "actions.csv")
     words = parser.parse_args()
     plan = [(name, seed, words.epochs) for name in words.only for seed in words.seeds]
     with ProcessPoolExecutor(words.jobs, mp_context=get_context("spawn")) as pool:
         rows = list(pool.map(one, *zip(*plan, strict=True)))
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    with words.out.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, columns)
-        writer.writeheader()
-        writer.writerows(
-            {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()} for row in rows
-        )
-    for row in rows:
-        print("  ".join(f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()))
+    write_rows(rows, words.out)
+    print_rows(rows)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ and in the optimiser.
 from __future__ import annotations
 
 import argparse
-import csv
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from rows import RESULTS, write_rows
 
 from rwae_kit import evaluate, train
 
@@ -63,10 +64,7 @@ def main() -> None:
             }
         )
         print(rows[-1], flush=True)
-    with (Path(__file__).parent / "results" / "alternating.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(rows, RESULTS / "alternating.csv")
 
 
 if __name__ == "__main__":

@@ -10,12 +10,11 @@ processor times, measured in turn; the largest difference of the two rates.
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
+from rows import RESULTS, write_rows
 from sklearn.metrics import roc_curve
 
 from rwae_kit.evaluation import equal_error_rate
@@ -58,12 +57,16 @@ def main() -> None:
                 ratios.append(theirs / ours)
             differences.append(abs(rate - reference))
         n, ratio = len(labels), float(np.median(ratios))
-        rows.append([n, n * (n - 1) // 2, f"{ratio:.1f}", f"{max(differences):.1e}"])
+        rows.append(
+            {
+                "utterances": n,
+                "pairs": n * (n - 1) // 2,
+                "times as fast as scikit-learn's ROC": f"{ratio:.1f}",
+                "largest difference": f"{max(differences):.1e}",
+            }
+        )
         print(f"{n} utterances: {1e3 * np.median(times):.1f} ms, {ratio:.1f}x as fast, off by {max(differences):.1e}")
-    target = Path(__file__).parent / "results" / "eer.csv"
-    with target.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([["utterances", "pairs", "times as fast as scikit-learn's ROC", "largest difference"], *rows])
+    write_rows(rows, RESULTS / "eer.csv")
 
 
 if __name__ == "__main__":

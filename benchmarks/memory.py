@@ -8,12 +8,11 @@ path of `mmd2`. The reference, the formula as one would write it, holds matrices
 
 from __future__ import annotations
 
-import csv
 import subprocess
 import sys
-from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results" / "memory-cpu.csv"
+from rows import RESULTS, write_rows
+
 BATCHES = (512, 1024, 2048, 4096, 8192)
 LARGEST = {"reference": 2048}
 
@@ -47,10 +46,7 @@ def main() -> None:
                 megabytes = float(done.stdout)
                 rows.append({"path": path, "batch": batch, "MB": f"{megabytes:.0f}", "MB per clip": f"{megabytes / batch:.2f}"})
                 print(*rows[-1].values(), sep="  ", flush=True)
-    with RESULTS.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(rows, RESULTS / "memory-cpu.csv")
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ code of one test clip and the dynamic codes of another; what it reads from recon
 from __future__ import annotations
 
 import argparse
-import csv
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from rows import RESULTS, write_rows
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -116,10 +116,7 @@ def main() -> None:
     if words.train_only:
         return
     rows = score(folder, runs)
-    with (Path(__file__).parent / "results" / "methods-sprites.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(rows, RESULTS / "methods-sprites.csv")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ code pays for in page faults, or kept it.
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib.util
 import subprocess
 import sys
@@ -20,11 +19,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from rows import RESULTS, read_rows, write_rows
 
 from rwae_kit.kernels.mmd import available_paths, mmd2
 from rwae_kit.kernels.mmd.bench import KERNEL, parse
 
-RESULTS = Path(__file__).parent / "results" / "mmd-cpu.csv"
 TRAINING = ("1x60x1", "8x60x12", "15x128x32")
 KEOPS = ("keops",) * (importlib.util.find_spec("pykeops") is not None)
 RUNS = (
@@ -58,12 +57,8 @@ def main() -> None:
             ]
             command = [sys.executable, "-m", "rwae_kit", "bench", "mmd", *chosen, "--pairs", str(words.pairs), pages]
             subprocess.run([*command, "--out", str(table)], check=True)
-            with table.open(encoding="utf-8") as stream:
-                rows += csv.DictReader(stream)
-    with RESULTS.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+            rows += read_rows(table)
+    write_rows(rows, RESULTS / "mmd-cpu.csv")
 
 
 if __name__ == "__main__":

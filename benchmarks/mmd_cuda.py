@@ -10,21 +10,19 @@ takes minutes: a million draws, and KeOps.
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 
 import torch
 from attrs import frozen
+from rows import RESULTS, write_rows
 from torch import Tensor
 
 from rwae_kit.errors import RwaeError
 from rwae_kit.kernels.mmd import GaussianMixture, InverseMultiquadricMixture, available_paths, mmd2
 from rwae_kit.kernels.mmd.bench import KERNEL, MEGABYTE, baselines, parse
 
-RESULTS = Path(__file__).parent / "results" / "mmd-cuda.csv"
 ESTIMATORS = ({}, {"paired": True}, {"unbiased": False})
 KERNELS = (KERNEL, GaussianMixture((0.7, 1.1, 1.9)), InverseMultiquadricMixture((1, 3)))
 SHAPES = ("8x60x12", "15x128x32", "3x33x1", "3x33x3", "2x33x64", "2x33x128", "400x60x12", "400x60x64", "400x60x128")
@@ -252,10 +250,7 @@ def main(words: list[str] | None = None) -> None:
             }
         )  # fmt: skip
         print(rows[-1])
-    with RESULTS.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(rows, RESULTS / "mmd-cuda.csv")
 
 
 if __name__ == "__main__":

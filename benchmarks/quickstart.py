@@ -6,10 +6,11 @@ python benchmarks/quickstart.py [--variant hard] [--seeds 0 1 2] [--set training
 from __future__ import annotations
 
 import argparse
-import csv
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from rows import RESULTS, print_rows, write_rows
 
 from rwae_kit import evaluate, train
 from rwae_kit.evaluation import Scores
@@ -49,15 +50,9 @@ def main() -> None:
     options["data.variant"] = words.variant
     folder = words.out or Path(tempfile.mkdtemp())
     rows = [line for seed in words.seeds for line in one_seed(seed, options, folder)]
-    file = Path(__file__).parent / "results" / f"quickstart-{words.variant}.csv"
-    with file.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, rows[0])
-        writer.writeheader()
-        writer.writerows(
-            {key: round(value, 4) if isinstance(value, float) else value for key, value in line.items()} for line in rows
-        )
-    for line in rows:
-        print("  ".join(f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}" for key, value in line.items()))
+    file = RESULTS / f"quickstart-{words.variant}.csv"
+    write_rows(rows, file)
+    print_rows(rows)
     print(f"{file} written on {surroundings(choose_device('auto'))}")
 
     return choose_device("auto")

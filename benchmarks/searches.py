@@ -14,7 +14,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-from judged import RESULTS, test_clips_and_judge, write_rows
+from judged import test_clips_and_judge
+from rows import RESULTS, write_rows
 
 import rwae_kit
 from rwae_kit.evaluation import swap_accuracy
@@ -45,13 +46,13 @@ def main() -> None:
                 "method": method,
                 "trial": number,
                 "changed": json.dumps(dict(trial.values)),
-                "score": round(trial.score, 4),
-                "static nats": round(trial.static, 4),
-                "dynamic nats": round(trial.dynamic, 4),
-                "explained": round(trial.explained, 4),
-                **{f"swap: {name}": round(value, 4) for name, value in read.items()},
-                "swap: static kept": round(means["static"], 4),
-                "swap: dynamic taken over": round(means["dynamic"], 4),
+                "score": trial.score,
+                "static nats": trial.static,
+                "dynamic nats": trial.dynamic,
+                "explained": trial.explained,
+                **{f"swap: {name}": value for name, value in read.items()},
+                "swap: static kept": means["static"],
+                "swap: dynamic taken over": means["dynamic"],
             }
         )
         print(

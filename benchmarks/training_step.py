@@ -11,7 +11,6 @@ down, but on a GPU, whose name says what they mean. `--losses` compares the loss
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 import sys
 import tempfile
@@ -24,6 +23,7 @@ import plain_rwae
 import torch
 from attrs import frozen
 from instruments import PARTS, Clock, machine, make_clock, peak_memory, shares
+from rows import RESULTS, read_rows, write_rows
 from torch import Tensor
 
 from rwae_kit import Registry
@@ -312,16 +312,10 @@ def main() -> None:
 
 def write(table: Sequence[Mapping[str, Any]], device: torch.device) -> None:
     """Replace the rows of these recipes in the results; those of others stay."""
-    file = Path(__file__).parent / "results" / f"training-step-{device.type}.csv"
-    kept: list[Mapping[str, Any]] = []
-    if file.exists():
-        with file.open(newline="") as stream:
-            kept = [row for row in csv.DictReader(stream) if row["recipe"] not in {row["recipe"] for row in table}]
-    ordered = sorted([*kept, *table], key=lambda row: RECIPES.index(row["recipe"]))
-    with file.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, table[0])
-        writer.writeheader()
-        writer.writerows(ordered)
+    file = RESULTS / f"training-step-{device.type}.csv"
+    measured = {row["recipe"] for row in table}
+    kept = [row for row in read_rows(file) if row["recipe"] not in measured] if file.exists() else []
+    write_rows(sorted([*kept, *table], key=lambda row: RECIPES.index(row["recipe"])), file)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from attrs import frozen
-from judged import RESULTS, test_clips_and_judge, write_rows
+from judged import test_clips_and_judge
+from rows import RESULTS, write_rows
 
 from rwae_kit import load, train
 from rwae_kit.evaluation import swap_accuracy
@@ -101,7 +102,7 @@ def main() -> None:
             }
             rows.append(row)
             print(row, flush=True)
-    write_rows(rows, RESULTS / "two-starts.csv", "no run was asked for")
+    write_rows(rows, RESULTS / "two-starts.csv")
 
 
 if __name__ == "__main__":

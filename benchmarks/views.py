@@ -12,7 +12,6 @@ ratio of the elapsed time, and one of the processors' time, which other work on 
 from __future__ import annotations
 
 import argparse
-import csv
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from statistics import median
 
 import torch
 from plain_cdsvae import Pass, PlainCdsvae, losses
+from rows import RESULTS, write_rows
 from torch import Tensor, nn
 
 from rwae_kit import Batch, Component, DataInfo, Recipe, Registry, SequenceAutoencoder
@@ -60,10 +60,7 @@ def main() -> None:
         common = {"batch": words.batch, "threads": words.threads, "pair": pair + 1}
         rows.append({**common, **dict(zip(("elapsed", "processor"), (f"{ratio:.2f}" for ratio in ratios), strict=True))})
         print(rows[-1], flush=True)
-        with (Path(__file__).parent / "results" / "views.csv").open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
+        write_rows(rows, RESULTS / "views.csv")
     for clock in ("elapsed", "processor") if rows else ():
         found = sorted(float(row[clock]) for row in rows)
         print(f"plain / rwae_kit, {clock} time: median {median(found):.2f}, from {found[0]:.2f} to {found[-1]:.2f}")

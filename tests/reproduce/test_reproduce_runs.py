@@ -178,7 +178,7 @@ def test_a_store_that_is_missing_is_named_with_the_command_that_builds_it(
         (["cdsvae-1"], "rwk data build sprites --source DIR"),
         (["rwae-1"], "rwk data build speech_folder --source DIR"),
         (["rwae-1", "--data", "timit"], "rwk data build timit --source DIR"),
-        (["rwae-3"], "rwk data build image_strips --source DIR --set 'derive=person = take // 8'"),
+        (["rwae-3"], "rwk data build image_strips --source DIR --set 'derive=person = take // 8' --set split_by=person"),
         (["rwae-3", "--data", "mug"], "rwk data build mug --source DIR --set pixels=32"),
         (["cdsvae-3"], "rwk data build moving_mnist --source DIR"),
     ):

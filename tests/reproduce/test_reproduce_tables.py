@@ -108,6 +108,13 @@ def test_licence_gated_sets_are_made_by_the_same_tables() -> None:
     assert {data for table in TABLES for data in table.data} >= {"timit", "mug"}
 
 
+def test_strips_of_people_are_split_by_person_as_their_notes_say() -> None:
+    for table in TABLES:
+        if (choice := table.data.get("image_strips")) is not None:
+            assert "neither the models nor the judge have seen" in choice.note.replace("\n", " ")
+            assert {budget.options["split_by"] for budget in (choice.cpu, choice.full) if budget is not None} == {"person"}
+
+
 def test_a_smoke_run_has_two_steps_and_one_seed() -> None:
     for table in TABLES:
         for choice in table.data.values():

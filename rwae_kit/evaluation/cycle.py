@@ -1,19 +1,18 @@
-"""How much of what two clips exchange is found again when the result is encoded: a score that needs no labels."""
+"""How much of one latent is found again when it was decoded with a drawn other one: a score that needs no labels."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from rwae_kit.data import Clips
 from rwae_kit.errors import DataError
 from rwae_kit.evaluation.codes import Codes, code_of, encode_clips, places, some
+from rwae_kit.evaluation.protocols.generation import fix_dynamic, fix_static
 from rwae_kit.evaluation.reconstruction import mean_clip, reconstruction_score
-from rwae_kit.evaluation.swap import derangement
 
 if TYPE_CHECKING:
     from rwae_kit.interfaces import FrameView
@@ -30,9 +29,9 @@ class CycleScore:
     """What is found again. All of it grows with a better model."""
 
     static: float
-    """Nats about which clip lent the static code."""
+    """Nats about which clip the static code is of, the motion drawn from its prior."""
     dynamic: float
-    """Nats about which clip lent the dynamic codes."""
+    """Nats about which clip the dynamic codes are of, the static code drawn from its prior."""
     explained: float
     """Share of the variance around the mean clip that the reconstruction explains."""
 
@@ -52,12 +51,13 @@ def cycle_score(
     seed: int = 0,
     batch_size: int = 256,
 ) -> CycleScore:
-    """Swap the codes of clips two by two, encode the swapped clips, and ask whose codes these are.
+    """Keep one latent of each clip, draw the other one from its prior, decode, encode, and ask whose code it is.
 
-    A latent that says nothing is not found again, nor is one whose message the decoder takes from the other one: facts that both
-    codes hold come back from one lender only. Which facts belong to which latent follows from no score without labels (Locatello et
-    al. 2019, Theorem 1) but from an assumption: with `looks` the lender of the dynamic codes is changed by that view first, and
-    what is found is compared with the codes of the unchanged clip, so that dynamic codes which tell of looks do not count.
+    A latent that says nothing is not found again, nor is one whose message the decoder takes from the other one: a fact that both
+    hold is contradicted by what is drawn, and so is one that the prior of the other does not know. Which facts belong to which
+    latent follows from no score without labels (Locatello et al. 2019, Theorem 1) but from an assumption: with `looks` the clip
+    whose dynamic codes are kept is changed by that view first, and what is found is compared with the codes of the unchanged clip,
+    so that dynamic codes which tell of looks do not count.
 
     Arguments:
         clips: of the validation split; at most `CLIPS` of them are taken.
@@ -67,18 +67,19 @@ def cycle_score(
     Raises:
         DataError: there are fewer than two clips, or they have padding.
 
-    Source: ours.
+    Source: ours; the clips are those of the papers' protocols, one latent kept and the other sampled.
     """
     if clips.mask is not None:
         raise DataError("cycle: clips of different length cannot be compared frame by frame; give clips without padding")
+    if len(clips) < 2:
+        raise DataError(f"cycle: needs at least 2 clips to tell one from another, not {len(clips)}")
     chosen = some(clips, CLIPS, seed)
-    partner = derangement(len(chosen), seed)
     codes = encode_clips(model, chosen, batch_size)
-    again = _swapped(model, chosen, partner, looks, seed, batch_size)
+    again = _drawn(model, chosen, looks, seed, batch_size)
     own, _ = reconstruction_score(model, chosen, mean_clip(train, batch_size), batch_size)
     return CycleScore(
         static=recognised(codes.static, again.static),
-        dynamic=recognised(codes.trajectory()[partner.numpy()], again.trajectory()),
+        dynamic=recognised(codes.trajectory(), again.trajectory()),
         explained=own.explained,
     )
 
@@ -109,18 +110,16 @@ def _bound(logits: Floats) -> float:
     return float((np.diagonal(logits) - normaliser).mean())
 
 
-def _swapped(
-    model: SequenceAutoencoder, clips: Clips, partner: torch.Tensor, looks: FrameView | None, seed: int, batch_size: int
-) -> Codes:
-    """The codes of the clips that have each clip's static code and its partner's dynamic ones."""
+def _drawn(model: SequenceAutoencoder, clips: Clips, looks: FrameView | None, seed: int, batch_size: int) -> Codes:
+    """The codes that are found in clips of whose latents one was kept and the other drawn."""
     static, dynamic = [], []
     for index in places(len(clips), batch_size):
-        one, two = clips.batch(index), clips.batch(partner[index])
-        lender = two.x.to(model.device)
+        draw = seed + int(index[0])  # another one for every batch, the same for every model
+        batch = clips.batch(index)
+        one = evolve(batch, x=batch.x.to(model.device))
+        static.append(code_of(model.encode(fix_static(model, one, draw, clips.info.length)), "static"))
         if looks is not None:
-            with looks.noise.fork(seed + int(index[0])):  # another draw for every batch, the same for every model
-                lender = looks(evolve(two, x=lender))
-        posterior = model.encode(model.swap(one.x.to(model.device), lender))
-        static.append(code_of(posterior, "static"))
-        dynamic.append(code_of(posterior, "dynamic"))
+            with looks.noise.fork(draw):
+                one = evolve(one, x=looks(one))
+        dynamic.append(code_of(model.encode(fix_dynamic(model, one, draw)), "dynamic"))
     return Codes(static=np.concatenate(static), dynamic=np.concatenate(dynamic))

@@ -62,7 +62,7 @@ class SearchRecord:
     data: str
     data_hash: str
     looks: str
-    """The view that the lender of the dynamic codes is changed by; "" for none."""
+    """The view that clips are changed by before their dynamic codes are kept; "" for none."""
     seed: int = SEED
     hardware: str
     threads: int

@@ -20,9 +20,10 @@ BUDGETS: Mapping[str, str] = {
 
 SEARCHED = (
     "What the papers leave open was searched, with as many trials of the same length for every method, and without labels: the "
-    "codes of validation clips are exchanged two by two, the swapped clips are encoded, and what is found of either lender is "
-    "counted in nats. The score of a trial is the harmonic mean of the two, times the share of the variance that reconstructions "
-    "explain. No run of the tables is one of the trials."
+    "static codes of validation clips are decoded with motions drawn from their prior, the dynamic ones with static codes drawn "
+    "from theirs; the clips that come out are encoded, and what is found of the codes that were kept is counted in nats. The score "
+    "of a trial is the harmonic mean of the two, times the share of the variance that reconstructions explain. No run of the "
+    "tables is one of the trials."
 )
 CHOSEN = "The model of a run is the one with the lowest validation loss; no label was used to choose it."
 
@@ -127,10 +128,10 @@ def _searches(made: Made, said: Collection[str]) -> list[str]:
         rows.append(
             [titles[name], values, f"{best.score:.2f}", f"{first.score:.2f}", len(found.trials), first.steps, found.looks or "–"]
         )
-    headers = ["searched", "chosen", "score", "the recipe's own", "trials", "steps of each", "view of the lender"]
+    headers = ["searched", "chosen", "score", "the recipe's own", "trials", "steps of each", "view"]
     about = "" if SEARCHED in said else SEARCHED
     views = {found.looks for found in made.searches.values()} - {""}
-    told = "The dynamic codes are lent by a clip whose looks a view has changed, so that what they tell of looks does not count."
+    told = "Dynamic codes are those of clips whose looks the view has changed, so that what they tell of looks does not count."
     return [about, markdown(headers, rows), told if views else ""]
 
 

@@ -53,11 +53,11 @@ def cycle_score(
 ) -> CycleScore:
     """Keep one latent of each clip, draw the other one from its prior, decode, encode, and ask whose code it is.
 
-    A latent that says nothing is not found again, nor is one whose message the decoder takes from the other one: a fact that both
-    hold is contradicted by what is drawn, and so is one that the prior of the other does not know. Which facts belong to which
-    latent follows from no score without labels (Locatello et al. 2019, Theorem 1) but from an assumption: with `looks` the clip
-    whose dynamic codes are kept is changed by that view first, and what is found is compared with the codes of the unchanged clip,
-    so that dynamic codes which tell of looks do not count.
+    A latent that says nothing is not found again, nor is one whose message the decoder takes from the other one: of a fact that
+    both hold the drawn one tells something else. Nor is what gets lost because a drawn code is like none that was encoded. Which
+    facts belong to which latent follows from no score without labels (Locatello et al. 2019, Theorem 1) but from an assumption:
+    with `looks` the clip whose dynamic codes are kept is changed by that view first, and what is found is compared with the codes
+    of the unchanged clip, so that dynamic codes which tell of looks do not count.
 
     Arguments:
         clips: of the validation split; at most `CLIPS` of them are taken.

@@ -3,7 +3,7 @@
     rwk reproduce cdsvae-1 --search
     python benchmarks/searches.py reproduce/cdsvae-1-cpu
 
-Takes the trials of a table's searches, exchanges codes of test clips two by two, lets the judge read them, and writes a line for each trial.
+Takes the trials of a table's searches, exchanges codes of test clips two by two, lets the judge read them, and writes a line each.
 Labels are looked at here alone: they choose nothing.
 """
 

@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 
 import torch
-from judged import test_clips_and_judge
+from judged import judged_clips
 from rows import RESULTS, write_rows
 
 import rwae_kit
@@ -56,7 +56,7 @@ def main() -> None:
     for run in sorted(ended.parent for ended in given.folder.glob("*/reproduced.json")):
         model = rwae_kit.load(run)
         if not rows:
-            clips, judge = test_clips_and_judge(model)
+            clips, judge = judged_clips(model)
         method, _, seed = run.name.rpartition("-")
         found = parts(model, clips, judge)
         rows.append({"method": method, "seed": seed, **{name: round(value, 4) for name, value in found.items()}})

@@ -7,7 +7,7 @@ from rwae_kit.evaluation.judges import TrainedJudge, find_judge, load_judge
 from rwae_kit.run import dataset_of
 
 
-def test_clips_and_judge(model: SequenceAutoencoder) -> tuple[Clips, TrainedJudge]:
+def judged_clips(model: SequenceAutoencoder) -> tuple[Clips, TrainedJudge]:
     """The test split of what the model was trained on, and the judge of these data."""
     clips = dataset_of(model, Registry.installed()).clips("test")
     folder = find_judge(clips.info)

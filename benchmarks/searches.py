@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from judged import test_clips_and_judge
+from judged import judged_clips
 from rows import RESULTS, write_rows
 
 import rwae_kit
@@ -35,10 +35,12 @@ def main() -> None:
         trial = Trial.from_dict(json.loads(file.read_text(encoding="utf-8")))
         model = rwae_kit.load(file.parent)
         if not rows:
-            clips, judge = test_clips_and_judge(model)
+            clips, judge = judged_clips(model)
             clips = some(clips, CLIPS, 0)
         read = swap_accuracy(model, clips, judge)["swap"]
         kinds = {name: clips.info.factors[name].kind for name in read}
+        if missing := {"static", "dynamic"} - set(kinds.values()):
+            raise SystemExit(f"{given.folder}: the judge of {clips.info.name} reads no {missing.pop()} factor; both are needed")
         method, _, number = file.parent.name.rpartition("-")
         means = {kind: float(np.mean([read[name] for name in read if kinds[name] == kind])) for kind in ("static", "dynamic")}
         rows.append(

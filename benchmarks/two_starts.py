@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import frozen
-from judged import test_clips_and_judge
+from judged import judged_clips
 from rows import RESULTS, write_rows
 
 from rwae_kit import load, train
@@ -91,7 +91,7 @@ def main() -> None:
     given = parser.parse_args()
     folder = given.runs or Path(tempfile.mkdtemp())
     runs = {(name, seed): trained(STARTS[name], seed, folder) for name in given.only for seed in given.seeds}
-    clips, judge = test_clips_and_judge(load(next(iter(runs.values()))["at once"]))
+    clips, judge = judged_clips(load(next(iter(runs.values()))["at once"]))
     rows: list[dict[str, Any]] = []
     for (name, seed), pair in runs.items():
         for words, run in pair.items():

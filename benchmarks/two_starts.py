@@ -60,7 +60,7 @@ STARTS = {
         epochs=20,
     ),
 }
-"""The weights are those that the search of the table cdsvae-1 chose by its first score; the others are of its trials, too."""
+"""The weights are those that the search of the table cdsvae-1 chose; the others are of its trials, too. The nets are of `small`."""
 
 
 def trained(start: Start, seed: int, folder: Path) -> dict[str, Path]:

@@ -68,12 +68,14 @@ def test_protocols_take_their_settings_and_something_is_published(table: PaperTa
     assert len({scoring.protocol for scoring in table.scoring}) == len(table.scoring)
 
 
-def test_all_methods_of_a_budget_have_the_same_epochs_and_batches_at_the_small_size() -> None:
+def test_all_methods_of_a_budget_have_the_same_frame_nets_epochs_and_batches_at_the_small_size() -> None:
     for table in TABLES:
         for data, choice in table.data.items():
             work = work_of(data, dict(choice.cpu.options))
             recipes = [recipe_of(method, choice.cpu, work, 0, REGISTRY) for method in choice.cpu.methods]
             assert len({(r.training.epochs, r.training.batch_size, r.training.schedule) for r in recipes}) == 1, table.name
+            nets = {str([recipe.to_dict()[part]["frames"] for part in ("encoder", "decoder")]) for recipe in recipes}
+            assert len(nets) == 1, f"{table.name}: {nets}"
             assert choice.cpu.minutes is not None
             assert choice.cpu.minutes <= 40
 

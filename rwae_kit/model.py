@@ -106,6 +106,8 @@ class SequenceAutoencoder(nn.Module):
                 raise RwaeError(f"decode: {name} has {value.shape[-1]} features, the model's {name} latent has {size}")
         if (action is None) != (self.spec.action == 0):
             raise RwaeError(f"decode: the model has {self.spec.action} actions: give `action` if and only if there are any")
+        if action is not None and action.shape[-1] != self.spec.action:
+            raise RwaeError(f"decode: action has {action.shape[-1]} entries, the model has {self.spec.action} actions")
         with _Evaluating(self):
             frames: Tensor = self.reconstruction.mean(self.decoder(static, dynamic, action))
             return frames
@@ -135,7 +137,14 @@ class SequenceAutoencoder(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self, n: int, t: int | None = None, *, seed: int = 0, static: Tensor | None = None, dynamic: Tensor | None = None
+        self,
+        n: int,
+        t: int | None = None,
+        *,
+        seed: int = 0,
+        static: Tensor | None = None,
+        dynamic: Tensor | None = None,
+        action: Tensor | None = None,
     ) -> Tensor:
         """Clips `[n, t, *frame]` from the priors: the dynamic latents by ancestral sampling, of any length.
 
@@ -145,6 +154,7 @@ class SequenceAutoencoder(nn.Module):
             seed: of the draws; the same seed gives the same clips.
             static: codes `[n, d_s]` to keep instead of drawing them.
             dynamic: codes `[n, t, d_d]` to keep instead of drawing them.
+            action: one-hot actions `[n, a]` to keep instead of drawing them; s and z are the same draws whatever they are.
         """
         t = self.info.length if t is None else t
         if n < 1 or t < 1:
@@ -153,8 +163,9 @@ class SequenceAutoencoder(nn.Module):
             z = self.prior.sample(n, t) if dynamic is None else dynamic.to(self.device)
             blank = Batch(x=torch.zeros(n, t, *self.spec.frame, device=self.device), index=torch.arange(n), dataset_size=n)
             s = self.static_prior(blank).sample if static is None else static.to(self.device)
-            action = self._drawn_actions(n) if self.spec.action else None
-            return self.decode(s, z, action)
+            if action is None and self.spec.action:
+                action = self._drawn_actions(n)
+            return self.decode(s, z, None if action is None else action.to(self.device))
 
     def traverse(self, x: Tensor, latent: str, dim: int, values: Sequence[float] | Tensor) -> Tensor:
         """One clip `[t, *frame]` with one feature of a latent set to each value in turn: `[k, t, *frame]`."""

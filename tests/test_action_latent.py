@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from rwae_kit import Batch, DataInfo, RecipeError, Registry
+from rwae_kit import Batch, DataInfo, RecipeError, Registry, RwaeError
 from rwae_kit.build import build
 from rwae_kit.recipe import Recipe, merge
+from rwae_kit.report import sample_pictures
 from rwae_kit.run import train
 from rwae_kit.training.progress import Reporter
 
@@ -55,6 +56,23 @@ def test_a_given_prior_of_the_actions_is_that_of_penalty_and_samples(weak: dict[
     torch.testing.assert_close(value, entropy_gap(encoded.posterior.action.logits, prior).detach())
     with model.noise.fork(0):
         torch.testing.assert_close(model._drawn_actions(20_000).mean(0), prior, atol=0.012, rtol=0)
+
+
+def test_samples_show_the_actions_that_they_are_given_with_the_same_draws_of_s_and_z(weak: dict[str, Any]) -> None:
+    model, *_ = losses(weak)
+    given = torch.eye(3)[[0, 1, 2, 2]]
+    decoded = []
+    decode = model.decode
+    model.decode = lambda *codes: decoded.append(codes) or decode(*codes)
+    drawn, asked = model.sample(4, seed=1), model.sample(4, seed=1, action=given)
+    assert all(torch.equal(one, other) for one, other in zip(decoded[0][:2], decoded[1][:2], strict=True))
+    assert torch.equal(decoded[1][2], given)
+    assert drawn.shape == asked.shape
+    with pytest.raises(RwaeError, match="action has 2 entries, the model has 3 actions"):
+        model.sample(4, action=torch.eye(2)[[0, 0, 0, 0]])
+    assert sample_pictures(model, 2, seed=1, action=0).still != sample_pictures(model, 2, seed=1, action=1).still
+    with pytest.raises(RwaeError, match="action 3, but this model's actions are 0 to 2"):
+        sample_pictures(model, 2, action=3)
 
 
 def test_the_penalty_on_the_action_moves_the_encoders_and_is_left_out_of_the_outer_step(weak: dict[str, Any]) -> None:

@@ -18,6 +18,9 @@ def sample(
         int | None, typer.Option(metavar="T", min=1, help="frames of a clip; without it as many as in the data")
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="of the draws")] = 0,
+    action: Annotated[
+        int | None, typer.Option(metavar="K", min=0, help="the action of all clips; without it drawn, where the model has actions")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="without it: in the run's pictures/; a GIF lies beside it")
     ] = None,
@@ -31,5 +34,6 @@ def sample(
     check_out(out, ".png")
     model = open_model(run, find_registry(plugin), device)
     t = model.info.length if length is None else length
-    target = picture_file(out, run, f"sample-{n}x{t}-seed{seed}.png")
-    wrote(sample_pictures(model, n, t, seed).save(target.with_suffix(""), model.info.fps), json)
+    asked = "" if action is None else f"-action{action}"
+    target = picture_file(out, run, f"sample-{n}x{t}-seed{seed}{asked}.png")
+    wrote(sample_pictures(model, n, t, seed, action=action).save(target.with_suffix(""), model.info.fps), json)

@@ -120,12 +120,25 @@ def matrix_picture(model: SequenceAutoencoder, static_from: Tensor, dynamic_from
     return _moving(frame, original.shape[1])
 
 
-def sample_pictures(model: SequenceAutoencoder, n: int, t: int | None = None, seed: int = 0, strips: int = 4) -> Moving:
-    """Clips drawn from the priors. The animation shows all n at a time, `still` the film strips of the first few.
+def sample_pictures(
+    model: SequenceAutoencoder, n: int, t: int | None = None, seed: int = 0, strips: int = 4, action: int | None = None
+) -> Moving:
+    """Clips drawn from the priors, of one action where it is given.
+
+    The animation shows all n at a time, `still` the film strips of the first few.
 
     A film strip of more than 16 frames is thinned out. Clips of vectors do not move: `still` shows all n.
+
+    Raises:
+        RwaeError: an action that the model has not.
     """
-    pictures = _pictures(model, model.sample(n, t, seed=seed))
+    chosen = None
+    if action is not None:
+        if not 0 <= action < model.spec.action:
+            actions = f"0 to {model.spec.action - 1}" if model.spec.action else "none: it has no action latent"
+            raise RwaeError(f"sample: action {action}, but this model's actions are {actions}")
+        chosen = torch.eye(model.spec.action)[action].expand(n, -1)
+    pictures = _pictures(model, model.sample(n, t, seed=seed, action=chosen))
     times = pictures.shape[1]
     if times == 1:
         return Moving(still=_rows_of([clip[0] for clip in pictures]))

@@ -49,6 +49,8 @@ def test_sample_draws_clips_of_any_length_and_the_seed_decides(rwk: Rwk, tiny_ru
     assert one.read_bytes() == same.read_bytes() != other.read_bytes()
     with Image.open(one.with_suffix(".gif")) as moving:
         assert moving.n_frames == 13
+    refused = rwk("sample", tiny_run, "--action", 1)
+    assert (refused.status, "action 1, but this model's actions are none" in refused.err) == (2, True)
 
 
 def test_traverse_takes_the_feature_that_varies_most_unless_one_is_named(rwk: Rwk, tiny_run: Path, tmp_path: Path) -> None:

@@ -55,16 +55,18 @@ def test_every_method_of_a_table_builds_on_its_data(table: PaperTable, data: str
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_protocols_take_their_settings_and_something_is_published(table: PaperTable) -> None:
+    found_apart = []
     for scoring in table.scoring:
         protocol = PROTOCOLS[scoring.protocol]
         structure(scoring.settings, protocol.settings, scoring.protocol)
         assert scoring.draws == 1 or protocol.draws
         apart = published_apart(table, scoring.protocol)
-        assert len(apart) == (scoring.protocol not in OURS)
+        found_apart += apart
+        assert len(apart) <= (scoring.protocol not in OURS)
         for found in apart:
             shown = [name for name in found.names() if not scoring.show or any(part in name for part in scoring.show)]
             assert shown, f"{table.name}: {scoring.show} hides all that the paper prints"
-    assert {scoring.protocol for scoring in table.scoring} - OURS
+    assert found_apart
     assert len({scoring.protocol for scoring in table.scoring}) == len(table.scoring)
 
 

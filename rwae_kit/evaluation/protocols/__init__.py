@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rwae_kit.evaluation.protocols import cdsvae2021, eer, long, msd, probe, rwae2021, swap
+from rwae_kit.evaluation.protocols import actions, cdsvae2021, eer, long, msd, probe, rwae2021, swap
 from rwae_kit.evaluation.protocols.subject import Protocol, Subject, judge_name
 from rwae_kit.evaluation.results import Result
 
@@ -11,6 +11,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "cdsvae2021": cdsvae2021.PROTOCOL,
     "rwae2021": rwae2021.PROTOCOL,
     "long": long.PROTOCOL,
+    "actions": actions.PROTOCOL,
     "swap": swap.PROTOCOL,
     "probe": probe.PROTOCOL,
     "eer": eer.PROTOCOL,

@@ -1,4 +1,4 @@
-"""Judging a model: functions of clips, codes and frames. scikit-learn (extra `eval`) is imported only by probes and trees."""
+"""Judging a model: functions of clips, codes and frames. What the extra `eval` brings is imported only where it is needed."""
 
 from rwae_kit.evaluation.codes import Codes, encode_clips
 from rwae_kit.evaluation.compare import Comparison, Line, compare

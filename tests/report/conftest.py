@@ -36,7 +36,7 @@ class Dimmer(torch.nn.Module):
     def swap(self, static_from, dynamic_from, *, static_mask=None, dynamic_mask=None):
         return self.decode(self.encode(static_from).static.sample, self.encode(dynamic_from).dynamic.sample)
 
-    def sample(self, n, t=None, *, seed=0, static=None, dynamic=None):
+    def sample(self, n, t=None, *, seed=0, static=None, dynamic=None, action=None):
         generator = torch.Generator().manual_seed(seed)
         return torch.rand(n, t or self.info.length, *self.info.frame, generator=generator)
 

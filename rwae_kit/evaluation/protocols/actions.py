@@ -48,7 +48,7 @@ def run(subject: Subject, settings: Settings) -> Result:
 
     Raises:
         DataError: several dynamic factors, and none chosen; or none that the judge reads.
-        RwaeError: an action latent, and scikit-learn, which brings the matching along, is not installed.
+        RwaeError: an action latent, and SciPy (extra `eval`) is not installed.
 
     Source: R-WAE (Han et al. 2021), section 5.2 and Table 3, where what knows no actions keeps encoded motions, too. How it names
     actions and whether it draws z the paper does not say, and its FID is by Inception. The last two scores are ours.
@@ -110,7 +110,7 @@ def _actions(subject: Subject, model: SequenceAutoencoder, name: str) -> Tensor:
     try:
         from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
     except ImportError as error:
-        raise RwaeError("actions: matching needs scikit-learn, which is not installed: pip install 'rwae-kit[eval]'") from error
+        raise RwaeError("matching actions needs SciPy, which is not installed: pip install 'rwae-kit[eval]'") from error
     clips = subject.train or subject.test
     k = len(clips.info.factors[name].classes)
     counts = np.zeros((k, model.spec.action), np.int64)

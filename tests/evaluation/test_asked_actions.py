@@ -98,6 +98,14 @@ def test_a_class_without_an_action_counts_as_wrong(subject, oracle_class):
     assert scored(subject, obedient(oracle_class, (0, 0), (most,)))["direction accuracy"] == pytest.approx(share)
 
 
+def test_actions_are_named_by_training_clips_and_by_test_clips_only_where_there_are_no_others(subject, oracle_class):
+    labels = subject.train.factors
+    wrong = evolve(subject, train=evolve(subject.train, factors={**labels, "direction": 1 - labels["direction"]}))
+    model = obedient(oracle_class, (0, 1), (0, 1))
+    assert scored(wrong, model)["direction accuracy"] == 0.0
+    assert scored(evolve(subject, train=None), model)["direction accuracy"] == 1.0
+
+
 def test_a_model_that_knows_no_actions_keeps_the_motion(subject, oracle_class):
     found = scored(subject, perfect(oracle_class))
     assert found["direction accuracy"] == 1.0

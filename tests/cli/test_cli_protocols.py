@@ -17,6 +17,7 @@ from rwae_kit.evaluation.protocols import PROTOCOLS
 
 Rwk = Callable[..., Any]
 LIKE_THE_RUN = ["--data.train_clips", "16", "--data.validation_clips", "8", "--data.test_clips", "16"]
+CHOSEN = {"msd": ["--set", "trees=forest"], "actions": ["--set", "factor=direction"]}
 EXACT = "rwae_datasets.shapes_judge:ShapesJudge"
 
 
@@ -38,7 +39,7 @@ def run(tiny_run: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_every_protocol_writes_its_result_into_the_run_and_prints_a_table(rwk: Rwk, run: Path, name: str) -> None:
     pytest.importorskip("sklearn")
-    found = rwk("eval", run, "--protocol", name, "--device", "cpu", *(["--set", "trees=forest"] if name == "msd" else []))
+    found = rwk("eval", run, "--protocol", name, "--device", "cpu", *CHOSEN.get(name, []))
     assert (found.status, found.err) == (0, "")
     assert found.out.startswith(f"{name}: moving_shapes, 16 clips")
     assert found.out.endswith(f"{run}/results/{name}.json: written\n")

@@ -109,3 +109,9 @@ def bar_judge(splits) -> TrainedJudge:
     judge = train_judge({name: evolve(clips, info=evolve(clips.info, hash="ab" * 32)) for name, clips in splits.items()}, training)
     assert all(score.test > 0.8 for score in judge.card.scores.values()), judge.card.scores
     return judge
+
+
+def twice(clips, name):
+    """The clips with one factor twice, the second time called "again"."""
+    info = evolve(clips.info, factors={**clips.info.factors, "again": clips.info.factors[name]})
+    return evolve(clips, info=info, factors={**clips.factors, "again": clips.factors[name]})

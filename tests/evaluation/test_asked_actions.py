@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from attrs import evolve
-from protocol_worlds import bar_judge, copying, perfect
+from protocol_worlds import bar_judge, copying, perfect, twice
 
 from rwae_kit.errors import DataError
 from rwae_kit.evaluation.protocols import Subject, actions
@@ -143,10 +143,6 @@ def test_all_draws_count_and_s_and_z_are_the_same_whichever_action_is_asked_for(
 
 
 def test_the_factor_is_chosen_where_there_are_several_and_refused_where_there_is_none(subject, oracle_class):
-    info, labels = subject.test.info, subject.test.factors
-    two = evolve(info, factors={**info.factors, "again": info.factors["direction"]})
-    clips = evolve(subject.test, info=two, factors={**labels, "again": labels["direction"]})
-
     class Both(type(subject.judge)):
         def predict(self, x):
             read = super().predict(x)
@@ -156,7 +152,7 @@ def test_the_factor_is_chosen_where_there_are_several_and_refused_where_there_is
         def predict(self, x):
             return {"brightness": super().predict(x)["brightness"]}
 
-    several = evolve(subject, test=clips, judge=Both())
+    several = evolve(subject, test=twice(subject.test, "direction"), judge=Both())
     with pytest.raises(
         DataError, match=r"^actions: which factor is the action\? Choose one: --set factor=direction \(of direction, again"
     ):

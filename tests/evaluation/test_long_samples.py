@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from attrs import evolve
-from protocol_worlds import bar_judge, copying, drifting, perfect
+from protocol_worlds import bar_judge, copying, drifting, perfect, twice
 
 from rwae_kit.errors import DataError
 from rwae_kit.evaluation.protocols import Subject, long
@@ -80,16 +80,14 @@ def test_a_sample_of_one_window_has_a_first_window_alone(subject):
 
 
 def test_there_is_a_mean_over_static_factors_and_one_course_where_there_are_several(subject, oracle_class):
-    info, labels = subject.test.info, subject.test.factors
-    two = evolve(info, factors={**info.factors, "again": info.factors["brightness"]})
-    clips = evolve(subject.test, info=two, factors={**labels, "again": labels["brightness"]})
+    clips = twice(subject.test, "brightness")
 
     class Both(type(subject.judge)):
         def predict(self, x):
             read = super().predict(x)
             return {**read, "again": torch.zeros_like(read["brightness"])}
 
-    dark = float((labels["brightness"] == 0).float().mean())
+    dark = float((clips.factors["brightness"] == 0).float().mean())
     model = drifting(oracle_class, {4: {DARK: GREY}})
     scores = values(long.run(evolve(subject, model=model, test=clips, judge=Both()), long.Settings(length=8)).rows["model"])
     assert scores["again error, last window"] == scores["again error, first window"] == pytest.approx(1 - dark)

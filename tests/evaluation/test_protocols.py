@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from attrs import evolve
-from protocol_worlds import bar_judge, copying, perfect
+from protocol_worlds import bar_judge, copying, perfect, twice
 
 from rwae_kit.data import Clips
 from rwae_kit.errors import DataError, RwaeError
@@ -148,9 +148,7 @@ def test_rwae2021_counts_errors_and_its_means_leave_out_what_they_are_told(subje
     assert result.rows["untrained"]["brightness error"].value == 0.0
     # a copying decoder makes black clips of a sampled static latent, whatever the motion was
     assert 0.3 < result.rows["untrained"]["direction error"].value < 0.7
-    info = splits["test"].info
-    two = evolve(info, factors={**info.factors, "again": info.factors["brightness"]})
-    clips = evolve(splits["test"], info=two, factors={**splits["test"].factors, "again": splits["test"].factors["brightness"]})
+    clips = twice(splits["test"], "brightness")
 
     class Both(type(subject.judge)):
         def predict(self, x):

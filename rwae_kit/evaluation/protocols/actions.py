@@ -70,18 +70,18 @@ def run(subject: Subject, settings: Settings) -> Result:
     mode = Mode(name="asked", make=lambda model, own, other, seed: asked(model, own, seed), keeps={"dynamic": "own"})
     following = evolve(mode, make=lambda model, own, other, seed: asked(model, own, seed, 1))
     readings, expected = judged_rows(subject, about, clips, mode)
-    wanted, real = expected[name], readings["real"]
-    rows = {row: _scores(subject, reading, name, wanted, real) for row, reading in readings.items()}
-    for row, model in subject.models().items():
-        if model not in actions:
-            continue
-        stands = actions[model][labels.cpu()].numpy()
-        rows[row] = _scores(subject, readings[row], name, np.where(stands[:, None] < 0, -1, wanted), real)
+    stands = {row: actions[model][labels.cpu()].numpy() for row, model in subject.models().items() if model in actions}
+    wanted = {row: np.where(stood[:, None] < 0, -1, expected[name]) for row, stood in stands.items()}
+    rows = {
+        row: _scores(subject, reading, name, wanted.get(row, expected[name]), readings["real"]) for row, reading in readings.items()
+    }
+    for row, stood in stands.items():
+        model = subject.models()[row]
         pieces = (made_clips(subject, model, clips, following, draw) for draw in range(subject.draws))
         others = stacked(read_clips(about.judge, about.classes, one) for one in pieces)
         changed = (others.read(name) != readings[row].read(name)).mean(1)
         rows[row] |= {
-            f"{name} read off the action": subject.bootstrap(_likeliest(model, clips, subject.batch_size) == stands),
+            f"{name} read off the action": subject.bootstrap(_likeliest(model, clips, subject.batch_size) == stood),
             f"{name} changed by the action": subject.bootstrap(changed),
         }
     return subject.result(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+import tomlkit
+
 from rwae_kit.evaluation import Result
 from rwae_kit.evaluation.result_tables import words
 from rwae_kit.reproduce.made import Made, method_of
@@ -57,6 +59,7 @@ def record(made: Made, head: str, said: Collection[str] = ()) -> list[str]:
         *_every_run(made),
         f"{head} How it was made",
         _runs(made.runs),
+        _changed(made),
         *_searches(made, said),
         bullets(notes),
     ]
@@ -116,6 +119,31 @@ def _runs(about: Sequence[Mapping[str, Any]]) -> str:
     return markdown(headers, rows)
 
 
+def _changed(made: Made) -> str:
+    """What the table sets over the values of recipes, in all methods and in single ones."""
+    titles = {method_of(run): run["title"] for run in made.runs}
+    _, choice = made.table.choose(made.data)
+    budget = choice.budget(made.budget)
+    found = {"Every method": _assignments(budget.set)}
+    for one in budget.methods:
+        if one.called() in titles:
+            found[titles[one.called()]] = [*_assignments(one.set), *(f"no `{path}`" for path in one.remove)]
+    lines = [f"{who}: {', '.join(values)}" for who, values in found.items() if values]
+    return "\n\n".join(["What the table sets over the recipes' own values:", bullets(lines)]) if lines else ""
+
+
+def _assignments(values: Mapping[str, Any]) -> list[str]:
+    """As a recipe's file has them."""
+    return [f"`{path} = {_inline(value)}`" for path, value in values.items()]
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_inline(one)}" for key, one in value.items()) + " }"
+    written: str = tomlkit.item(value).as_string()
+    return written
+
+
 def _searches(made: Made, said: Collection[str]) -> list[str]:
     """How the values of methods were chosen, and what it changed."""
     if not made.searches:
@@ -124,7 +152,7 @@ def _searches(made: Made, said: Collection[str]) -> list[str]:
     rows = []
     for name, found in made.searches.items():
         best, first = found.best(), found.trials[0]
-        values = ", ".join(f"`{path} = {value}`" for path, value in best.values.items()) or "the recipe as it is"
+        values = ", ".join(_assignments(best.values)) or "the recipe as it is"
         rows.append(
             [titles[name], values, f"{best.score:.2f}", f"{first.score:.2f}", len(found.trials), first.steps, found.looks or "–"]
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from attrs import evolve
 from PIL import Image
 
 from rwae_kit import Registry
@@ -88,6 +89,26 @@ def test_what_holds_for_all_tables_is_said_once(tables: list[Path], tmp_path: Pa
     assert BUDGETS["smoke"] not in page
     assert page.count("Made by `rwk reproduce rwae-9 --budget cpu --seeds 1`") == 1
     assert page.count("Made by `rwk reproduce rwae-9 --budget full --only dsvae-full-small --only rwae-mmd-small --seeds 1`") == 1
+
+
+def test_what_the_table_sets_over_its_recipes_is_told_of_all_methods_and_of_single_ones(smoke: Path) -> None:
+    made = read_made(smoke)
+    choice = made.table.data["moving_shapes"]
+    first, second, *rest = choice.cpu.methods
+    own = evolve(second, set={"penalty.static.kl": {"weight": 0.3}}, remove=("term.leak", "view.motion"))
+    budget = evolve(
+        choice.cpu,
+        set={"decoder.hidden": [512], "training.channels_last": True, "encoder.frames.features": 256},
+        methods=(first, own, *rest),
+    )
+    page = results_page(evolve(made, budget="cpu", table=evolve(made.table, data={"moving_shapes": evolve(choice, cpu=budget)})))
+    assert page.count("What the table sets over the recipes' own values:") == 1
+    assert "\n- Every method: `decoder.hidden = [512]`, `training.channels_last = true`, `encoder.frames.features = 256`\n" in page
+    assert f"\n- {made.runs[1]['title']}: `penalty.static.kl = {{ weight = 0.3 }}`, no `term.leak`, no `view.motion`\n" in page
+
+    nothing = evolve(budget, set={}, methods=choice.cpu.methods)
+    page = results_page(evolve(made, budget="cpu", table=evolve(made.table, data={"moving_shapes": evolve(choice, cpu=nothing)})))
+    assert "What the table sets" not in page
 
 
 def test_the_same_folders_make_the_same_bytes(tables: list[Path], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from rwae_kit import checkpoint
 from rwae_kit.convert import structure, unstructure
 from rwae_kit.data import DataInfo
 from rwae_kit.errors import CheckpointError, PluginError, RecipeError
-from rwae_kit.interfaces import CategoricalDivergence, Divergence, SequenceDataset, Spec
+from rwae_kit.interfaces import CategoricalDivergence, Divergence, SequenceDataset, Spec, share_noise
 from rwae_kit.latents import Batch
 from rwae_kit.model import SequenceAutoencoder
 from rwae_kit.objective import Objective, Penalty, Term
@@ -66,7 +66,7 @@ def build(recipe: Recipe, registry: Registry, info: DataInfo) -> tuple[SequenceA
         model = _model(recipe, registry, info)
         penalties = [_penalty(entry, registry, model.spec) for entry in recipe.penalties]
         objective = Objective(penalties, _terms(recipe, registry, model.spec))
-    model.share_noise(objective)
+    share_noise(model.noise, objective)
     if model.device.type != "meta":  # where nothing can be computed, such as to count parameters
         _try_out(model, objective, info)
     return model, objective

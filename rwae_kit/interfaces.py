@@ -68,6 +68,13 @@ class Component(nn.Module):
         return Latent(sample=mean + std * self.noise.normal(*mean.shape, like=mean), mean=mean, log_var=log_var)
 
 
+def share_noise(noise: Noise, parts: nn.Module) -> None:
+    """Let all components that a module is made of draw from one source."""
+    for module in parts.modules():
+        if isinstance(module, Component):
+            module.noise = noise
+
+
 class FrameEncoder(Component, ABC):
     """Frames to feature vectors: `[n, *frame] -> [n, h]`. Built as `(config, spec)`; sets `size` to h."""
 

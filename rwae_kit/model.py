@@ -14,13 +14,13 @@ from rwae_kit.data import DataInfo
 from rwae_kit.errors import DataError, RwaeError
 from rwae_kit.interfaces import (
     ActionEncoder,
-    Component,
     Decoder,
     DynamicPrior,
     Reconstruction,
     SequenceEncoder,
     Spec,
     StaticPrior,
+    share_noise,
 )
 from rwae_kit.latents import Batch, Encoded, SequencePosterior, SequencePrior
 from rwae_kit.noise import Noise
@@ -54,18 +54,12 @@ class SequenceAutoencoder(nn.Module):
         self.static_prior, self.prior = static_prior, prior
         self.decoder, self.reconstruction = decoder, reconstruction
         self.noise = Noise(seed)
-        self.share_noise(self)
+        share_noise(self.noise, self)
 
     @property
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device
-
-    def share_noise(self, parts: nn.Module) -> None:
-        """Let components (an objective's, say) draw from this model's source of noise."""
-        for module in parts.modules():
-            if isinstance(module, Component):
-                module.noise = self.noise
 
     def forward(self, batch: Batch) -> Encoded:
         """Encode a batch and draw from the priors beside it (the dynamic prior is teacher-forced by the posterior's draws)."""

@@ -13,6 +13,7 @@ from rwae_kit.errors import DataError
 from rwae_kit.evaluation.codes import Codes, code_of, encode_clips, places, some
 from rwae_kit.evaluation.protocols.generation import fix_dynamic, fix_static
 from rwae_kit.evaluation.reconstruction import mean_clip, reconstruction_score
+from rwae_kit.interfaces import share_noise
 
 if TYPE_CHECKING:
     from rwae_kit.interfaces import FrameView
@@ -113,6 +114,8 @@ def _bound(logits: Floats) -> float:
 def _drawn(model: SequenceAutoencoder, clips: Clips, looks: FrameView | None, seed: int, batch_size: int) -> Codes:
     """The codes that are found in clips of whose latents one was kept and the other drawn."""
     static, dynamic = [], []
+    if looks is not None:
+        share_noise(looks.noise, looks)  # it may be made of other views
     for index in places(len(clips), batch_size):
         draw = seed + int(index[0])  # another one for every batch, the same for every model
         batch = clips.batch(index)

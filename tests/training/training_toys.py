@@ -27,6 +27,7 @@ from rwae_kit.interfaces import (
     SequenceEncoder,
     Spec,
     StaticPrior,
+    share_noise,
 )
 from rwae_kit.latents import Batch, Latent, SequencePosterior
 from rwae_kit.model import SequenceAutoencoder
@@ -172,7 +173,7 @@ def toy_model(seed: int = 0) -> tuple[SequenceAutoencoder, Objective]:
             Penalty(latent="dynamic", name="moments", divergence=ToyMoments(), weight=2.0, warmup_steps=5),
         ]
         objective = Objective(penalties, [Term(key="own", loss=ToyTerm(), weight=0.1)])
-    model.share_noise(objective)
+    share_noise(model.noise, objective)
     return model, objective
 
 

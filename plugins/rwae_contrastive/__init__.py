@@ -22,6 +22,7 @@ def rwae_views() -> dict[str, str]:
         "reverse": "rwae_contrastive.orders:Reverse",
         "crop": "rwae_contrastive.looks:Crop",
         "colour": "rwae_contrastive.looks:Colour",
+        "tone_curves": "rwae_contrastive.looks:ToneCurves",
         "blur": "rwae_contrastive.looks:Blur",
         "augment": "rwae_contrastive.looks:Augment",
         "pitch_shift": "rwae_contrastive.voices:PitchShift",

@@ -7,7 +7,7 @@ import math
 import torch
 from attrs import evolve, field, frozen
 from attrs.validators import ge, gt, le
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from rwae_kit import Batch, FrameView, RecipeError, Spec
@@ -98,6 +98,45 @@ class Colour(FrameView):
             return mixed.clamp(low, high).view_as(x)
 
 
+class ToneCurves(FrameView):
+    """Another value for every value: a random curve for each channel of a clip, so that neither hues nor lightness stay in order.
+
+    A curve is piecewise linear between knots at equal distances over the data's range. Its values there are uniform over the range,
+    and the range's lower end stays, as a black background does. What remains is where values differ: shapes and motion.
+
+    Shape: `Batch` -> `[b, t, c, h, w]`.
+
+    Raises:
+        RecipeError: the frames are no images.
+
+    Source: ours. `Colour`, as SimCLR has it, leaves the order of greys: it makes a grey thing no colour, and a light one no darker
+    than a dark one beside it.
+    """
+
+    @frozen(kw_only=True)
+    class Config:
+        """How often a curve may turn."""
+
+        pieces: int = field(default=4, validator=ge(1), metadata={"help": "straight pieces of a curve"})
+
+    def __init__(self, config: Config, spec: Spec) -> None:
+        super().__init__(config)
+        _images(spec)
+        self.pieces, self.range = config.pieces, spec.value_range
+
+    def forward(self, batch: Batch) -> Tensor:
+        x, (low, high) = batch.x, self.range
+        b, _, c = x.shape[:3]
+        knots = functional.pad(self.noise.uniform(b, 1, c, self.pieces, like=x), (1, 0))
+        turns = knots.diff(dim=-1)  # the slopes, then their changes: a curve is a sum of ramps that begin at its knots
+        turns = torch.cat([turns[..., :1], turns.diff(dim=-1)], -1)
+        place = (x - low) * (self.pieces / (high - low))
+        curve = torch.zeros_like(x)
+        for knot in range(self.pieces):
+            curve += turns[..., knot, None, None] * (place - knot).clamp_min(0)
+        return low + (high - low) * curve.clamp(0, 1)
+
+
 class Blur(FrameView):
     """Gaussian blur of random width; at the border the kernel's weights are normalised anew.
 
@@ -131,33 +170,34 @@ class Blur(FrameView):
 
 
 class Augment(FrameView):
-    """`crop`, then `colour`, then `blur`, each with its own draw.
+    """`crop`, then `colour`, then `tone_curves` where they were asked for, then `blur`, each with its own draw.
 
     Shape: `Batch` -> `[b, t, c, h, w]`.
 
     Raises:
         RecipeError: the frames are no images.
 
-    Source: C-DSVAE Sec. 2.3, after SimCLR; every clip gets all three (SimCLR: each with a probability).
+    Source: C-DSVAE Sec. 2.3, after SimCLR; every clip gets all of them (SimCLR: each with a probability). Tone curves are ours.
     """
 
     @frozen(kw_only=True)
     class Config:
-        """Those of the three."""
+        """Those of its parts."""
 
         crop: Crop.Config = field(factory=Crop.Config)
         colour: Colour.Config = field(factory=Colour.Config)
+        tone_curves: ToneCurves.Config | None = field(default=None, metadata={"help": "left out: none"})
         blur: Blur.Config = field(factory=Blur.Config)
 
     def __init__(self, config: Config, spec: Spec) -> None:
         super().__init__(config)
-        self.crop, self.colour, self.blur = Crop(config.crop, spec), Colour(config.colour, spec), Blur(config.blur, spec)
+        curves = [] if config.tone_curves is None else [ToneCurves(config.tone_curves, spec)]
+        self.parts = nn.ModuleList([Crop(config.crop, spec), Colour(config.colour, spec), *curves, Blur(config.blur, spec)])
 
     def forward(self, batch: Batch) -> Tensor:
-        batch = evolve(batch, x=self.crop(batch))
-        batch = evolve(batch, x=self.colour(batch))
-        blurred: Tensor = self.blur(batch)
-        return blurred
+        for part in self.parts:
+            batch = evolve(batch, x=part(batch))
+        return batch.x
 
 
 def _images(spec: Spec) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rwae_contrastive.looks import Augment, Blur, Colour, Crop
+from rwae_contrastive.looks import Augment, Blur, Colour, Crop, ToneCurves
 from rwae_contrastive.orders import Reverse, Shuffle
 from rwae_kit import Batch, FrameView, RecipeError, Spec
 from rwae_kit.noise import Noise
@@ -18,6 +18,7 @@ STILL = {
 }
 """Each look at strength zero."""
 STILL[Augment] = Augment.Config(crop=STILL[Crop], colour=STILL[Colour], blur=STILL[Blur])
+LOOKS = (*STILL, ToneCurves)
 
 
 def batch(b: int = 5, t: int = 4, frame: tuple[int, ...] = (3, 16, 12), mask: Tensor | None = None) -> Batch:
@@ -58,7 +59,7 @@ def test_a_look_of_no_strength_is_the_clip(cls) -> None:
     torch.testing.assert_close(look(cls, STILL[cls])(data), data.x, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("cls", STILL)
+@pytest.mark.parametrize("cls", LOOKS)
 @pytest.mark.parametrize("value_range", [(0.0, 1.0), (-1.0, 1.0), (10.0, 266.0)])
 def test_a_look_is_one_draw_a_clip_stays_in_range_and_means_the_same_in_any_range(cls, value_range) -> None:
     data = batch()
@@ -73,7 +74,7 @@ def test_a_look_is_one_draw_a_clip_stays_in_range_and_means_the_same_in_any_rang
 
 
 @pytest.mark.parametrize("frame", [(1, 16, 12), (2, 9, 16)])
-@pytest.mark.parametrize("cls", STILL)
+@pytest.mark.parametrize("cls", LOOKS)
 def test_looks_take_any_number_of_channels_and_any_size(cls, frame) -> None:
     data = batch(frame=frame)
     found = look(cls, frame=frame)(data)
@@ -81,7 +82,7 @@ def test_looks_take_any_number_of_channels_and_any_size(cls, frame) -> None:
     assert not torch.allclose(found, data.x)
 
 
-@pytest.mark.parametrize("cls", STILL)
+@pytest.mark.parametrize("cls", LOOKS)
 def test_looks_refuse_frames_that_are_no_images(cls) -> None:
     with pytest.raises(RecipeError, match=r"frames are vectors \(12,\)"):
         look(cls, frame=(12,))
@@ -133,6 +134,29 @@ def test_brightness_contrast_saturation_and_hue_do_what_their_names_say() -> Non
     assert (turned - x).abs().amax((1, 2, 3, 4)).min() > 1e-3
 
 
+def test_a_tone_curve_is_straight_between_its_knots_and_begins_where_the_range_does() -> None:
+    ramp = torch.linspace(0, 1, 25, dtype=torch.float64).expand(300, 2, 2, 1, 25)
+    found = look(ToneCurves, frame=(2, 1, 25))(Batch(x=ramp, index=torch.arange(300), dataset_size=300))[:, 0, :, 0]
+    assert found[..., 0].abs().max() == 0
+    knots = found[..., ::6]  # four pieces of six steps each
+    between = torch.nn.functional.interpolate(knots, size=25, mode="linear", align_corners=True)
+    torch.testing.assert_close(found, between)
+    assert knots[..., 1:].mean((0, 1)).sub(0.5).abs().max() < 0.05
+    assert knots[..., 1:].min() < 0.02 < 0.98 < knots[..., 1:].max()
+    correlation = torch.corrcoef(knots[..., 1:].flatten(1).T)
+    assert (correlation - torch.eye(8)).abs().max() < 0.25, "knots or channels go together"
+    assert ((found[..., -1] < found[..., 12]).float().mean() - 0.5).abs() < 0.1, "what was lighter stays lighter"
+
+
+def test_augmentation_has_tone_curves_where_they_are_asked_for() -> None:
+    """A grey clip stays grey under the others alone."""
+    grey = batch(frame=(1, 16, 12)).x.expand(-1, -1, 3, -1, -1)
+    data = Batch(x=grey, index=torch.arange(5), dataset_size=5)
+    without, having = (look(Augment, Augment.Config(tone_curves=curves))(data) for curves in (None, ToneCurves.Config()))
+    torch.testing.assert_close(without[:, :, 0], without[:, :, 1])
+    assert (having[:, :, 0] - having[:, :, 1]).abs().amax((1, 2, 3)).min() > 0.1
+
+
 def test_padding_has_no_part_in_the_mean_about_which_contrast_turns() -> None:
     mask = torch.ones(5, 4)
     mask[:, 2:] = 0
@@ -157,7 +181,7 @@ def test_a_blur_keeps_flat_frames_and_spreads_a_point_by_its_sigma() -> None:
         torch.testing.assert_close((found.sum(dim) * place).sum(1).sqrt(), sigma[wide], rtol=2e-3, atol=0)
 
 
-@pytest.mark.parametrize("cls", STILL)
+@pytest.mark.parametrize("cls", LOOKS)
 def test_looks_keep_single_precision_under_autocast(cls) -> None:
     data = batch()
     data = Batch(x=data.x.float(), index=data.index, dataset_size=5)

@@ -21,7 +21,7 @@ from rows import RESULTS, write_rows
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rwae_kit import Clips, Judge, Registry, evaluate, load, train
+from rwae_kit import Clips, FrameView, Judge, Registry, evaluate, load, train
 from rwae_kit.evaluation import Scores, swap_accuracy
 from rwae_kit.run import dataset_of
 
@@ -53,14 +53,15 @@ class Reader(nn.Module, Judge):
         return {name: logits.argmax(1) for name, logits in self(x).items()}
 
 
-def trained_reader(clips: Clips, epochs: int = 8) -> Reader:
-    """On real clips with some noise, so that it does not hang on single pixels."""
+def trained_reader(clips: Clips, epochs: int = 8, view: FrameView | None = None) -> Reader:
+    """On real clips, or on a view of them, with some noise, so that it does not hang on single pixels."""
     torch.manual_seed(0)
     reader = Reader(clips)
     adam = torch.optim.Adam(reader.parameters(), 1e-3)
     for _ in range(epochs):
         for index in torch.randperm(len(clips)).split(64):
-            x = clips.batch(index).x
+            batch = clips.batch(index)
+            x = batch.x if view is None else view(batch)
             noisy = (x + 0.05 * torch.rand(len(x), 1, 1, 1, 1) * torch.randn_like(x)).clamp(0, 1)
             losses = [functional.cross_entropy(y, clips.factors[name][index].long()) for name, y in reader(noisy).items()]
             adam.zero_grad()

@@ -109,8 +109,7 @@ class ToneCurves(FrameView):
     Raises:
         RecipeError: the frames are no images.
 
-    Source: ours. `Colour`, as SimCLR has it, leaves the order of greys: it makes a grey thing no colour, and a light one no darker
-    than a dark one beside it.
+    Source: ours. Under `Colour`, which is SimCLR's, what is grey stays grey, and what is lighter than something else stays lighter.
     """
 
     @frozen(kw_only=True)

@@ -85,6 +85,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "ancestral": {"penalty.dynamic.mmd.conditioning": "ancestral"},
     "adversarial": GAN,
     "contrastive": TERMS,
+    "independent": {"term.leak": {"name": "hsic", "weight": 1.0}},
     "code": {"encoder": {"name": "cdsvae", "form": "code", "hidden": 8, "frames": {"name": "conv", "features": 8}}},
     "bf16": {"training.precision": "bf16", "training.channels_last": True},
 }

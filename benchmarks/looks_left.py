@@ -19,25 +19,19 @@ import torch
 from methods import FACTORS, Reader, trained_reader
 from rows import RESULTS, print_rows, write_rows
 
-from rwae_kit import Clips, FrameView, Registry, Spec
-from rwae_kit.convert import structure
+from rwae_kit import Clips, FrameView, Registry
+from rwae_kit.build import build_view
+from rwae_kit.recipe import Part
 
 CURVES = {"pieces": 4}
-VIEWS: Mapping[str, tuple[str, Mapping[str, Any]] | None] = {
+VIEWS: Mapping[str, Part | None] = {
     "the clips as they are": None,
-    "colour": ("colour", {}),
-    "tone_curves": ("tone_curves", CURVES),
-    "augment": ("augment", {}),
-    "augment with tone_curves": ("augment", {"tone_curves": CURVES}),
+    "colour": Part(name="colour"),
+    "tone_curves": Part(name="tone_curves", options=CURVES),
+    "augment": Part(name="augment"),
+    "augment with tone_curves": Part(name="augment", options={"tone_curves": CURVES}),
 }
 AT_ONCE = 256
-
-
-def view_of(name: str, options: Mapping[str, Any], clips: Clips, registry: Registry) -> FrameView:
-    cls = registry.get("view", name, "looks_left")
-    spec = Spec(frame=clips.info.frame, value_range=clips.info.value_range, static=1, dynamic=1)
-    view: FrameView = cls(structure(options, cls.Config, name), spec)
-    return view
 
 
 def read_rightly(reader: Reader, clips: Clips, view: FrameView | None) -> dict[str, float]:
@@ -60,7 +54,7 @@ def main() -> None:
     sprites = cls(cls.Config(pixels=32))
     rows: list[dict[str, Any]] = []
     for words, chosen in VIEWS.items():
-        view = None if chosen is None else view_of(*chosen, sprites.clips("train"), registry)
+        view = None if chosen is None else build_view(chosen, sprites.clips("train").info, registry, "looks_left")
         reader = trained_reader(sprites.clips("train"), epochs=12, view=view)
         rows.append({"view": words, **read_rightly(reader, sprites.clips("test"), view)})
         print_rows(rows[-1:])

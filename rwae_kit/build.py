@@ -14,7 +14,7 @@ from rwae_kit import checkpoint
 from rwae_kit.convert import structure, unstructure
 from rwae_kit.data import DataInfo
 from rwae_kit.errors import CheckpointError, PluginError, RecipeError
-from rwae_kit.interfaces import CategoricalDivergence, Divergence, SequenceDataset, Spec, share_noise
+from rwae_kit.interfaces import CategoricalDivergence, Divergence, FrameView, SequenceDataset, Spec, share_noise
 from rwae_kit.latents import Batch
 from rwae_kit.model import SequenceAutoencoder
 from rwae_kit.objective import Objective, Penalty, Term
@@ -164,6 +164,17 @@ def _model(recipe: Recipe, registry: Registry, info: DataInfo) -> SequenceAutoen
     if recipe.training.channels_last:  # here, not only in training: a loaded model then gives the trained one's bits
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
+
+
+def build_view(part: Part, info: DataInfo, registry: Registry, where: str) -> FrameView:
+    """A view of frames by itself, without a model.
+
+    Raises:
+        RwaeError: an unknown name, wrong options, or frames that the view does not take; the message begins with `where`.
+    """
+    spec = Spec(frame=info.frame, value_range=info.value_range, static=1, dynamic=1)  # a view reads no latents
+    view: FrameView = _make(registry, "view", part, where, spec)
+    return view
 
 
 def _try_out(model: SequenceAutoencoder, objective: Objective, info: DataInfo) -> None:

@@ -12,15 +12,15 @@ import torch
 from attrs import asdict, evolve, field, frozen
 
 from rwae_kit import __version__
-from rwae_kit.build import from_pretrained
+from rwae_kit.build import build_view, from_pretrained
 from rwae_kit.checkpoint import replace_file
-from rwae_kit.convert import changes, structure
+from rwae_kit.convert import changes
 from rwae_kit.errors import CheckpointError, RwaeError
 from rwae_kit.evaluation.cycle import cycle_score
 from rwae_kit.evaluation.judges import JudgeSizes, JudgeTraining, save_judge, train_judge
 from rwae_kit.evaluation.protocols import PROTOCOLS
-from rwae_kit.interfaces import FrameView, Spec
-from rwae_kit.recipe import Recipe
+from rwae_kit.interfaces import FrameView
+from rwae_kit.recipe import Part, Recipe
 from rwae_kit.registry import Registry
 from rwae_kit.reproduce.plan import ENDED, Plan, Run, Step, make_plan
 from rwae_kit.reproduce.search import SEED, SearchRecord, Trial, find_record, record_file, trial_values
@@ -221,10 +221,7 @@ def _search(executor: _Executor, step: Step) -> Stopped:
 def _looks(budget: SearchBudget, work: Work, registry: Registry) -> FrameView | None:
     if not budget.looks:
         return None
-    cls = registry.get("view", budget.looks, "search.looks")
-    spec = Spec(frame=work.info.frame, value_range=work.info.value_range, static=1, dynamic=1)
-    view: FrameView = cls(structure(budget.looks_options, cls.Config, f"view.{budget.looks}"), spec)
-    return view
+    return build_view(Part(name=budget.looks, options=budget.looks_options), work.info, registry, "search.looks")
 
 
 def _train(executor: _Executor, step: Step) -> Stopped:

@@ -86,7 +86,7 @@ def prepare(
     for step in plan.steps:
         if step.kind == "train" and step.run is not None:
             recipe = recipe_of(step.run.method, chosen, work, step.run.seed, registry, found_values(plan, step.run.method))
-            if step.state == "done" and step.run.method.called() not in searching:
+            if step.state == "done" and chosen.searched_for(step.run.method).called() not in searching:
                 _same(step.folder, recipe)
     return plan, work
 
@@ -147,8 +147,8 @@ Stopped = Literal["", "time", "signal"]
 
 
 def found_values(plan: Plan, method: Method) -> Mapping[str, Any]:
-    """What a search chose for a method; nothing where none was made."""
-    record = find_record(plan.folder, plan.searched, method)
+    """What a search chose for a method, or for the one that it is like; nothing where none was made."""
+    record = find_record(plan.folder, plan.searched, plan.chosen.searched_for(method))
     return {} if record is None else record.best().values
 
 
@@ -211,9 +211,9 @@ def _search(executor: _Executor, step: Step) -> Stopped:
         trials=tuple(trials),
     )
     chosen = record.best().values
-    for one in plan.steps:
-        if one.kind == "train" and one.state == "done" and one.run is not None and one.run.method == method:
-            _same(one.folder, recipe_of(method, plan.chosen, work, one.run.seed, executor.registry, chosen))
+    for run in (_run(one) for one in plan.steps if one.kind == "train" and one.state == "done"):
+        if plan.chosen.searched_for(run.method) == method:
+            _same(run.folder, recipe_of(run.method, plan.chosen, work, run.seed, executor.registry, chosen))
     record.save(record_file(plan.folder, method))
     return ""
 

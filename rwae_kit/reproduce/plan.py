@@ -114,7 +114,8 @@ def make_plan(
     if search:
         if chosen.search is None:
             raise RecipeError(f"reproduce {table.name}: --search: nothing is searched on {data} at the budget {budget}")
-        for method in methods:
+        wanted = [chosen.searched_for(method) for method in methods]
+        for method in (one for one in chosen.methods if one in wanted):
             file = record_file(folder, method)
             begun = file.with_name(f"{method.called()}-0")
             steps.append(Step(kind="search", method=method, folder=file.parent, state=_state(file, begun)))

@@ -42,6 +42,8 @@ class Method:
     """Values by path, over those of the budget."""
     search: Mapping[str, tuple[Any, ...]] = field(factory=dict)
     """What the paper leaves open, by path, and the values that a search tries."""
+    like: str = ""
+    """The recipe of another row: what its search chose is taken here too, so that the two differ in their recipes alone."""
 
     def called(self) -> str:
         """The name of its folders."""
@@ -88,6 +90,19 @@ class Budget:
     judge: JudgeBudget = field(factory=JudgeBudget)
     search: SearchBudget | None = None
     """None: nothing is searched."""
+
+    def __attrs_post_init__(self) -> None:
+        for method in self.methods:
+            if method.like and method.search:
+                raise ValueError(f"{method.recipe}: has values of its own to search, and 'like'; leave one of them out")
+            if method.like and not self.searched_for(method).search:
+                known = [one.recipe for one in self.methods if one.search]
+                hint = did_you_mean(method.like, known)
+                raise ValueError(f"{method.recipe}: 'like' = {method.like!r} is no row with a search. {hint}")
+
+    def searched_for(self, method: Method) -> Method:
+        """The row whose search chooses a method's values: its own, or the one that it is like."""
+        return next((one for one in self.methods if one.recipe == method.like), method)
 
 
 @frozen(kw_only=True)

@@ -127,7 +127,8 @@ def _changed(made: Made) -> str:
     found = {"Every method": _assignments(budget.set)}
     for one in budget.methods:
         if one.called() in titles:
-            found[titles[one.called()]] = [*_assignments(one.set), *(f"no `{path}`" for path in one.remove)]
+            like = [f"what the search chose for `{one.like}`"] if one.like else []
+            found[titles[one.called()]] = [*like, *_assignments(one.set), *(f"no `{path}`" for path in one.remove)]
     lines = [f"{who}: {', '.join(values)}" for who, values in found.items() if values]
     return "\n\n".join(["What the table sets over the recipes' own values:", bullets(lines)]) if lines else ""
 

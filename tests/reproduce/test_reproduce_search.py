@@ -17,19 +17,27 @@ from rwae_kit.evaluation.cycle import CycleScore
 from rwae_kit.reproduce import execute, search
 from rwae_kit.reproduce.execute import prepare, reproduce
 from rwae_kit.reproduce.search import SHIPPED, SearchRecord, record_file, trial_values
-from rwae_kit.reproduce.tables import Method, SearchBudget, find_table, paper_tables
+from rwae_kit.reproduce.tables import Method, PaperTable, SearchBudget, find_table, paper_tables
 from rwae_kit.reproduce.work import recipe_of
 from rwae_kit.run_folder import saved_recipe
 from rwae_kit.training.progress import Reporter
 
 REGISTRY = Registry.installed()
-TABLE, METHOD, RUN = "rwae-9", "rwae-mmd-small", "rwae-mmd-small-0"
+NAME, METHOD, RUN = "rwae-9", "rwae-mmd-small", "rwae-mmd-small-0"
+TABLE = find_table(NAME)
 GRID = {"penalty.static.kl.weight": (0.3, 1.0), "penalty.dynamic.kl.weight": (0.25, 1.0, 2.0)}
 
 
-def make(folder: Path, *, searched: bool = True) -> execute.Reproduction:
-    plan, work = prepare(find_table(TABLE), budget="smoke", only=["rwae-mmd"], search=searched, out=folder, registry=REGISTRY)
+def make(folder: Path, *, searched: bool = True, table: PaperTable = TABLE) -> execute.Reproduction:
+    plan, work = prepare(table, budget="smoke", only=["rwae-mmd"], search=searched, out=folder, registry=REGISTRY)
     return reproduce(plan, work, registry=REGISTRY, reporter=Reporter())
+
+
+def with_a_row_like(other: str) -> PaperTable:
+    """The table with R-WAE(MMD) and HSIC, and what the search chose for another row."""
+    choice = TABLE.data["moving_shapes"]
+    methods = (*choice.cpu.methods, Method(recipe="rwae-mmd:small+hsic", like=other))
+    return evolve(TABLE, data={"moving_shapes": evolve(choice, cpu=evolve(choice.cpu, methods=methods))})
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +95,47 @@ def test_a_run_is_trained_with_the_values_of_the_best_trial(made: Path, tmp_path
         assert make(folder).ended == "done"
         about = json.loads((folder / RUN / "reproduced.json").read_text())
         assert about["searched"] == dict(found.trials[best].values)
-        plan, work = prepare(find_table(TABLE), budget="smoke", only=["rwae-mmd"], out=folder, registry=REGISTRY)
+        plan, work = prepare(TABLE, budget="smoke", only=["rwae-mmd"], out=folder, registry=REGISTRY)
         values = trials[best].values
         assert saved_recipe(folder / RUN) == recipe_of(plan.chosen.methods[1], plan.chosen, work, 0, REGISTRY, values)
+
+
+def test_a_row_like_another_one_takes_what_was_chosen_there_and_searches_nothing(made: Path, tmp_path: Path) -> None:
+    folder, found = tmp_path / "table", record(made)
+    shutil.copytree(made / "searches", folder / "searches")
+    chosen = {"penalty.static.kl.weight": 7.0}
+    evolve(found, trials=(evolve(found.trials[1], values=chosen),)).save(folder / "searches" / f"{METHOD}.json")
+    done = make(folder, table=with_a_row_like("rwae-mmd:small"))
+    assert [step.method.called() for step in done.plan.steps if step.method is not None] == [METHOD]
+    runs = [folder / f"{name}-0" for name in (METHOD, f"{METHOD}-hsic")]
+    assert [json.loads((run / "reproduced.json").read_text())["searched"] for run in runs] == [chosen] * 2
+    one, two = (flat(saved_recipe(run).to_dict()) for run in runs)
+    assert {path.partition(".")[0] for path in one.keys() ^ two.keys()} == {"term"}
+    assert {path for path in one.keys() & two.keys() if one[path] != two[path]} <= {"title", "method"}
+    page = (folder / "RESULTS.md").read_text()
+    assert "R-WAE(MMD), variant small+hsic: what the search chose for `rwae-mmd:small`" in page
+    evolve(found, trials=(evolve(found.trials[1], values={}),)).save(folder / "searches" / f"{METHOD}.json")
+    for name in (f"{METHOD}-0", f"{METHOD}-1"):
+        shutil.rmtree(folder / "searches" / name, ignore_errors=True)
+    with pytest.raises(CheckpointError, match=r"other options \(penalty.static.kl.weight"):
+        make(folder, table=with_a_row_like("rwae-mmd:small"))
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        (
+            Method(recipe="x", like="rwae-mmd:smal"),
+            r"'like' = 'rwae-mmd:smal' is no row with a search. Did you mean 'rwae-mmd:small'\?",
+        ),
+        (Method(recipe="x", like="x"), "'like' = 'x' is no row with a search"),
+        (Method(recipe="x", like="rwae-mmd:small", search=GRID), "values of its own to search, and 'like'"),
+    ],
+)
+def test_a_row_like_none_or_with_a_search_too_is_refused(method: Method, words: str) -> None:
+    budget = TABLE.data["moving_shapes"].cpu
+    with pytest.raises(ValueError, match=words):
+        evolve(budget, methods=(*budget.methods, method))
 
 
 def test_a_search_that_was_cut_off_goes_on_after_the_last_trial(
@@ -186,18 +232,18 @@ def test_without_a_record_in_the_folder_that_of_the_package_counts(
 
 
 def test_a_damaged_record_and_a_table_without_a_search_are_refused(tmp_path: Path) -> None:
-    method = find_table(TABLE).data["moving_shapes"].cpu.methods[1]
+    method = TABLE.data["moving_shapes"].cpu.methods[1]
     file = record_file(tmp_path, method)
     file.parent.mkdir()
     file.write_text("{}", encoding="utf-8")
     with pytest.raises(DataError, match=r"rwae-mmd-small.json: is no record of a search"):
         make(tmp_path, searched=False)
     with pytest.raises(RecipeError, match="--search: nothing is searched on moving_shapes at the budget full"):
-        prepare(find_table(TABLE), budget="full", search=True, out=tmp_path, registry=REGISTRY)
+        prepare(TABLE, budget="full", search=True, out=tmp_path, registry=REGISTRY)
 
 
 def test_the_command_refuses_a_search_where_there_is_nothing_to_search(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    line = ["reproduce", TABLE, "--search", "--budget", "full", "--device", "cpu", "--out", str(tmp_path / "it"), "--dry-run"]
+    line = ["reproduce", NAME, "--search", "--budget", "full", "--device", "cpu", "--out", str(tmp_path / "it"), "--dry-run"]
     with pytest.raises(SystemExit) as ended:
         main(line)
     assert ended.value.code == 2

@@ -15,6 +15,7 @@ from rwae_kit.cli.runs import check_out, wrote
 def collect(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="of tables, as rwk reproduce has finished them")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="the page, in Markdown")],
+    add: Annotated[bool, typer.Option("--add", help="keep the other tables that the page has")] = False,
     keep: Annotated[Path | None, typer.Option(metavar="DIR", help="copy each table's CSV file here")] = None,
     pictures: Annotated[
         Path | None, typer.Option(metavar="DIR", help="put pictures of the runs here, small, and show them on the page")
@@ -25,4 +26,4 @@ def collect(
     check_out(out, ".md")
     from rwae_kit.reproduce.collect import collect as run
 
-    wrote(run(folders, out, keep=keep, pictures=pictures, say=note), json)
+    wrote(run(folders, out, add=add, keep=keep, pictures=pictures, say=note), json)

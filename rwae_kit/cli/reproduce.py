@@ -26,6 +26,9 @@ def reproduce(
         ),
     ] = "cpu",
     data: Annotated[str | None, typer.Option(metavar="NAME", help="other data that the table can be made on, such as mug")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="of each run; without it as the budget has it, whose limit of time stays")
+    ] = None,
     seeds: Annotated[int | None, typer.Option(metavar="N", min=1, help="training seeds 0 .. N-1")] = None,
     only: Annotated[list[str] | None, typer.Option(metavar="METHOD", help="only this method (may be repeated)")] = None,
     search: Annotated[
@@ -60,7 +63,9 @@ def reproduce(
     from rwae_kit.reproduce.work import device_for
 
     place = device_for(budget, device)  # before anything is opened
-    plan, work = prepare(chosen, data=data, budget=budget, seeds=seeds, only=only or (), search=search, out=out, registry=registry)
+    plan, work = prepare(
+        chosen, data=data, budget=budget, epochs=epochs, seeds=seeds, only=only or (), search=search, out=out, registry=registry
+    )
     if dry_run:
         _show_plan(plan, json)
         return
@@ -82,7 +87,16 @@ def reproduce(
 def _show_plan(plan: Plan, json: bool) -> None:
     if json:
         steps = [{"step": step.words(), "state": step.state, "folder": str(step.folder)} for step in plan.steps]
-        emit({"table": plan.table.name, "budget": plan.budget, "data": plan.data, "folder": str(plan.folder), "steps": steps})
+        emit(
+            {
+                "table": plan.table.name,
+                "budget": plan.budget,
+                "epochs": plan.epochs,
+                "data": plan.data,
+                "folder": str(plan.folder),
+                "steps": steps,
+            }
+        )
         return
     show(f"{plan.table.papers}: {plan.table.title}", ("step", "state"), [(step.words(), step.state) for step in plan.steps])
     minutes = "" if plan.chosen.minutes is None else f", at most {plan.chosen.minutes:g} minutes each"

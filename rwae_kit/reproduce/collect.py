@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ _PICTURES = (
     "Pictures are of the first seed of each method, whatever its scores, as the run's report has them. Which held-out clips "
     "they show follows from labels and a fixed seed, and what is sampled from that seed; nothing was picked by hand."
 )
+_PICTURED = "### Pictures"
 _STRIPS = "Film strips of the first four; one of more than 16 frames is thinned out evenly."
 
 
@@ -48,6 +50,21 @@ class _Folder:
             if method not in seen:
                 seen.add(method)
                 yield f"{run['title']}, seed {run['seed']}", self.path / run["folder"]
+
+
+@frozen(kw_only=True)
+class _Entry:
+    """A table as the page has it."""
+
+    name: str
+    listed: str
+    """Its line in the list at the page's head."""
+    section: str
+
+    @property
+    def budget(self) -> str:
+        found = re.search(r"budget `(\w+)`", self.listed)
+        return found[1] if found else ""
 
 
 @frozen(kw_only=True)
@@ -95,7 +112,7 @@ class _Collector:
                 shown += [] if shown else [f"**{name.replace('_', ', ').capitalize()}.** {said.alt} {said.caption}"]
                 shown += [f"{title}:", self._image(file, f"{title}. {said.alt}")]
             blocks += shown
-        return ["### Pictures", *blocks] if blocks else []
+        return [_PICTURED, *blocks] if blocks else []
 
     def _image(self, file: Path, alt: str) -> str:
         with Image.open(file) as image:
@@ -108,6 +125,7 @@ def collect(
     folders: Sequence[Path],
     out: Path,
     *,
+    add: bool = False,
     keep: Path | None = None,
     pictures: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
@@ -117,21 +135,25 @@ def collect(
     The same folders make the same bytes.
 
     Arguments:
+        add: keep the other tables of a page that is there, whose folders may be gone or on another machine; a table that it has is
+            replaced where it stands, a new one comes last.
         keep: where to copy each table's CSV file.
         pictures: where to put the pictures that each table names, small; without it the page has none.
         say: is told of a picture that is not there.
 
     Raises:
-        DataError: a folder without a finished table, one of a smoke test, a table given twice, or a page in a table's own folder.
+        DataError: a folder without a finished table, one of a smoke test, a table given twice, a page in a table's own folder, or
+            a page to add to that is none of these.
     """
     found = [_Folder(path=path, made=read_made(path)) for path in folders]
     _check(found, out)
+    entries = {one.name: one for one in (_read(out) if add and out.exists() else ())}
     for place in (out.parent, keep, pictures):
         if place is not None:
             place.mkdir(parents=True, exist_ok=True)
     collector = _Collector(out=out, keep=keep, pictures=pictures, say=say, written=[])
-    blocks = [*_head(found, collector), *(block for folder in found for block in _section(folder, collector))]
-    replace_file(out, page(blocks).encode())
+    entries |= {one.name: one for one in (_entry(folder, collector) for folder in found)}
+    replace_file(out, page([*_head([*entries.values()], collector), *(one.section for one in entries.values())]).encode())
     return [*collector.written, out]
 
 
@@ -151,20 +173,41 @@ def _check(folders: Sequence[_Folder], out: Path) -> None:
             raise DataError(f"--out {out}: lies in a table's own folder, whose page it would replace. Choose a file elsewhere")
 
 
-def _head(folders: Sequence[_Folder], collector: _Collector) -> list[str]:
+def _read(out: Path) -> list[_Entry]:
+    """The tables of a page that was written here."""
+    head, *sections = re.split(r'^(?=<a id="[^"]+"></a>$)', out.read_text(encoding="utf-8", errors="replace"), flags=re.MULTILINE)
+    found = []
+    for section in sections:
+        name = section.split('"', 2)[1]
+        if line := re.search(rf"^- (\[.*\]\(#{re.escape(name)}\): .*)$", head, flags=re.MULTILINE):
+            found.append(_Entry(name=name, listed=line[1], section=section.rstrip("\n")))
+    if not sections or len(found) < len(sections) or not {one.budget for one in found} <= set(BUDGETS):
+        raise DataError(
+            f"--out {out}: is no page of rwk collect, so no table can be added to it. Choose another file, or leave --add out"
+        )
+    return found
+
+
+def _entry(folder: _Folder, collector: _Collector) -> _Entry:
+    made = folder.made
+    section = page(_section(folder, collector)).rstrip("\n")
+    return _Entry(name=made.name, listed=f"[{made.title}](#{made.name}): {_size(made)}", section=section)
+
+
+def _head(entries: Sequence[_Entry], collector: _Collector) -> list[str]:
     """How the page is made, what is on it, and what holds for all tables."""
     places = (("--keep", collector.keep), ("--pictures", collector.pictures))
     given = "".join(f" {option} {collector.link(place)}" for option, place in places if place is not None)
-    budgets = list(dict.fromkeys(folder.made.budget for folder in folders))
+    budgets = list(dict.fromkeys(one.budget for one in entries))
     general = [f"Budget `{name}`: {BUDGETS[name]}" for name in budgets] + [
         *SAID,
-        *[_PICTURES] * (collector.pictures is not None),
+        *[_PICTURES] * any(f"\n{_PICTURED}\n" in one.section for one in entries),
     ]
     return [
         "# Results",
         "Tables of the papers, made again by `rwk reproduce`. This page was written by a command, and is not edited by hand:",
         f"    rwk collect FOLDER... --out {collector.out.name}{given}",
-        bullets(f"[{one.made.title}](#{one.made.name}): {_size(one.made)}" for one in folders),
+        bullets(one.listed for one in entries),
         "## What holds for all tables",
         bullets(general),
     ]
@@ -189,8 +232,9 @@ def _command(made: Made) -> str:
     whole = {method.called() for method in budget.methods} <= set(_methods(made))
     data = "" if made.data == next(iter(made.table.data)) else f" --data {made.data}"
     only = "" if whole else "".join(f" --only {method}" for method in _methods(made))
+    epochs = "" if made.epochs is None else f" --epochs {made.epochs}"
     seeds = "" if count == budget.seeds else f" --seeds {count}"
-    return f"rwk reproduce {made.table.name}{data} --budget {made.budget}{only}{seeds}"
+    return f"rwk reproduce {made.table.name}{data} --budget {made.budget}{epochs}{only}{seeds}"
 
 
 def _methods(made: Made) -> list[str]:

@@ -22,7 +22,7 @@ from rwae_kit.evaluation.protocols import PROTOCOLS
 from rwae_kit.interfaces import FrameView
 from rwae_kit.recipe import Part, Recipe
 from rwae_kit.registry import Registry
-from rwae_kit.reproduce.plan import ENDED, Plan, Run, Step, make_plan
+from rwae_kit.reproduce.plan import ENDED, Plan, Run, Step, make_plan, scored_runs
 from rwae_kit.reproduce.search import SEED, SearchRecord, Trial, find_record, record_file, trial_values
 from rwae_kit.reproduce.tables import Method, PaperTable, SearchBudget
 from rwae_kit.reproduce.work import SPLITS, Work, device_for, hardware, open_work, recipe_of
@@ -66,6 +66,7 @@ def prepare(
     *,
     data: str | None = None,
     budget: str = "cpu",
+    epochs: int | None = None,
     seeds: int | None = None,
     only: Sequence[str] = (),
     search: bool = False,
@@ -78,16 +79,16 @@ def prepare(
         RwaeError: an unknown budget, method or data set, a store that is not there, or runs in the folder that are not these.
     """
     name, choice = table.choose(data)
-    chosen = choice.budget(budget)
-    folder = out or Path("reproduce") / table.called(name, budget)
+    chosen = choice.budget(budget, epochs)
+    folder = out or Path("reproduce") / table.called(name, budget, epochs)
     work = open_work(table, name, budget, folder, registry)
-    plan = make_plan(table, name, budget, folder, seeds=seeds, only=only, search=search, judge=work.judge)
+    plan = make_plan(table, name, budget, folder, epochs=epochs, seeds=seeds, only=only, search=search, judge=work.judge)
     searching = {step.method.called() for step in plan.steps if step.method is not None and step.state != "done"}
-    for step in plan.steps:
-        if step.kind == "train" and step.run is not None:
-            recipe = recipe_of(step.run.method, chosen, work, step.run.seed, registry, found_values(plan, step.run.method))
-            if step.state == "done" and chosen.searched_for(step.run.method).called() not in searching:
-                _same(step.folder, recipe)
+    planned = [step.run for step in plan.steps if step.kind == "train" and step.run is not None]
+    for run in {one.folder: one for one in (*planned, *scored_runs(table, chosen, folder))}.values():
+        recipe = recipe_of(run.method, chosen, work, run.seed, registry, found_values(plan, run.method))
+        if (run.folder / ENDED).is_file() and chosen.searched_for(run.method).called() not in searching:
+            _same(run.folder, recipe)
     return plan, work
 
 

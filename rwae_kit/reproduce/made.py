@@ -30,6 +30,8 @@ class Made:
     table: PaperTable
     data: str
     budget: str
+    epochs: int | None = None
+    """Of each run, where they were asked for; None as the budget has it."""
     runs: tuple[Mapping[str, Any], ...]
     """Of each run the name of its folder, and what `reproduced.json` says."""
     results: tuple[Mapping[str, Result], ...]
@@ -40,13 +42,13 @@ class Made:
 
     @property
     def name(self) -> str:
-        """The table, its data where they are not the first, and the budget, in one word."""
-        return self.table.called(self.data, self.budget)
+        """The table, its data where they are not the first, the budget, and epochs that were asked for, in one word."""
+        return self.table.called(self.data, self.budget, self.epochs)
 
     @property
     def title(self) -> str:
-        """Which tables of which papers, and what they show."""
-        return f"{self.table.papers}: {self.table.title}"
+        """Which tables of which papers, what they show, and epochs that were asked for."""
+        return f"{self.table.papers}: {self.table.title}{'' if self.epochs is None else f', {self.epochs} epochs'}"
 
     def shown(self) -> list[tuple[Table, list[str]]]:
         """The comparisons as tables of the scores that pages show; footnotes stand below the last one of each comparison."""
@@ -65,6 +67,7 @@ class Made:
             "papers": self.table.papers,
             "title": self.table.title,
             "budget": self.budget,
+            "epochs": self.epochs,
             "data": self.data,
             "rwae_kit": __version__,
             "runs": [
@@ -83,6 +86,7 @@ class Made:
             table=find_table(values["table"]),
             data=values["data"],
             budget=values["budget"],
+            epochs=values.get("epochs"),
             runs=tuple({key: value for key, value in run.items() if key != "results"} for run in runs),
             results=tuple({name: Result.from_dict(one) for name, one in run["results"].items()} for run in runs),
             comparisons=tuple(structure(one, Comparison, "comparisons") for one in values["comparisons"]),

@@ -64,6 +64,8 @@ class Plan:
     table: PaperTable
     data: str
     budget: str
+    epochs: int | None
+    """Of each run, where they were asked for; None as the budget has it."""
     chosen: Budget
     folder: Path
     steps: tuple[Step, ...]
@@ -84,6 +86,7 @@ def make_plan(
     budget: str,
     folder: Path,
     *,
+    epochs: int | None = None,
     seeds: int | None = None,
     only: Sequence[str] = (),
     search: bool = False,
@@ -94,6 +97,7 @@ def make_plan(
     Seeds come one after the other, each with all methods, so that a table which is cut short compares like with like.
 
     Arguments:
+        epochs: of each run; None as the budget has it.
         seeds: how many, from 0 on; None as the budget has it.
         only: methods, by the name of their folders, by reference or by the recipe's name; none for all.
         search: search the values that the table leaves open first, whatever comes with the package.
@@ -103,7 +107,7 @@ def make_plan(
         RecipeError: the data, the budget or a method is not in the table, or there is nothing to search in it.
     """
     data, choice = table.choose(data or None)
-    chosen = choice.budget(budget)
+    chosen = choice.budget(budget, epochs)
     methods = _methods(table, chosen, only)
     runs = [
         Run(method=method, seed=seed, folder=folder / f"{method.called()}-{seed}")
@@ -128,7 +132,7 @@ def make_plan(
             steps.append(Step(kind="score", run=run, folder=run.folder, protocol=scoring.protocol, state=state))
     written = all(step.state == "done" for step in steps) and is_written(table, chosen, folder)
     steps.append(Step(kind="table", folder=folder, state="done" if written else "to do"))
-    return Plan(table=table, data=data, budget=budget, chosen=chosen, folder=folder, steps=tuple(steps))
+    return Plan(table=table, data=data, budget=budget, epochs=epochs, chosen=chosen, folder=folder, steps=tuple(steps))
 
 
 def scored_runs(table: PaperTable, budget: Budget, folder: Path) -> list[Run]:

@@ -115,16 +115,24 @@ class DataChoice:
     note: str = ""
     """What a reader has to know of these data in this table."""
 
-    def budget(self, name: str) -> Budget:
+    def budget(self, name: str, epochs: int | None = None) -> Budget:
         """A budget by its name; smoke is cpu with two steps for each run and a judge that learns nothing.
 
+        Arguments:
+            epochs: of every run, in place of the budget's; its limit of time stays.
+
         Raises:
-            RecipeError: there is none.
+            RecipeError: there is none, or it is a smoke test of so many epochs.
         """
         if name not in BUDGETS:
             raise RecipeError(f"--budget {name}: no such budget. {did_you_mean(name, BUDGETS)}")
         if name != "smoke":
-            return self.cpu if name == "cpu" else self.full
+            chosen = self.cpu if name == "cpu" else self.full
+            return chosen if epochs is None else evolve(chosen, epochs=epochs)
+        if epochs is not None:
+            raise RecipeError(
+                f"--epochs {epochs}: a smoke test has two steps for each run. Leave it out, or take --budget cpu or full"
+            )
         judge = JudgeBudget(epochs=1, width=4, factors=self.cpu.judge.factors)
         options, values = {**self.cpu.options, **self.smoke}, {**self.cpu.set, **_SMOKE}
         search = None if self.cpu.search is None else evolve(self.cpu.search, trials=2, epochs=1)
@@ -162,9 +170,10 @@ class PaperTable:
     pictures: tuple[Literal["reconstructions", "swap", "matrix", "samples", "samples_long", "traversal", "codes"], ...] = ()
     """Of a run's pictures those that `rwk collect` shows."""
 
-    def called(self, data: str, budget: str) -> str:
-        """The name of its folder and files, made on some data under a budget."""
-        return f"{self.name}{'' if data == next(iter(self.data)) else f'-{data}'}-{budget}"
+    def called(self, data: str, budget: str, epochs: int | None = None) -> str:
+        """The name of its folder and files, made on some data under a budget, with epochs of its own or as the budget has them."""
+        own = "" if epochs is None else f"-{epochs}-epochs"
+        return f"{self.name}{'' if data == next(iter(self.data)) else f'-{data}'}-{budget}{own}"
 
     def choose(self, data: str | None) -> tuple[str, DataChoice]:
         """A data set of the table.

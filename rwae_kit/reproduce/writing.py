@@ -42,6 +42,7 @@ def write_table(plan: Plan) -> None:
         table=plan.table,
         data=plan.data,
         budget=plan.budget,
+        epochs=plan.epochs,
         runs=tuple({"folder": run.folder.name, **json.loads((run.folder / ENDED).read_text(encoding="utf-8"))} for run in runs),
         results=tuple({one.protocol: _result(run.result(one.protocol)) for one in plan.table.scoring} for run in runs),
         comparisons=tuple(_compared(plan, runs)),

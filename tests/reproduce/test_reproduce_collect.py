@@ -122,6 +122,52 @@ def test_the_same_folders_make_the_same_bytes(tables: list[Path], tmp_path: Path
     assert str(tmp_path) not in first["RESULTS.md"].decode()
 
 
+def test_tables_are_added_to_a_page_whose_other_tables_folders_are_gone(tables: list[Path], tmp_path: Path) -> None:
+    whole, _ = collected(tables, tmp_path / "whole")
+    at = tmp_path / "kept"
+    places: dict[str, Path] = {"keep": at / "benchmarks" / "results", "pictures": at / "docs" / "pictures"}
+    for folder in tables:
+        collect([folder], at / "RESULTS.md", add=True, **places)
+        shutil.move(folder, tmp_path / "elsewhere" / folder.name)
+    assert (at / "RESULTS.md").read_text(encoding="utf-8") == whole
+
+    again = tmp_path / "elsewhere" / "cpu"
+    values = json.loads((again / "results.json").read_text(encoding="utf-8"))
+    values["runs"][0]["steps"] = 12345
+    (again / "results.json").write_text(json.dumps(values), encoding="utf-8")
+    main(["collect", str(again), "--out", str(at / "RESULTS.md"), "--add"])
+    page = (at / "RESULTS.md").read_text(encoding="utf-8")
+    assert re.findall(r'<a id="([^"]*)">', page) == ["rwae-9-cpu", "rwae-9-full"]
+    assert page.index("| 12,345 |") < page.index('<a id="rwae-9-full">')
+    assert page.partition('<a id="rwae-9-full">')[2] == whole.partition('<a id="rwae-9-full">')[2]
+    collect([again], at / "RESULTS.md")
+    assert "rwae-9-full" not in (at / "RESULTS.md").read_text(encoding="utf-8")
+
+
+def test_a_file_that_is_no_page_of_tables_is_not_added_to(tables: list[Path], tmp_path: Path) -> None:
+    page = collected(tables, tmp_path)[0]
+    for text in (
+        "# Notes",
+        "",
+        page.replace("](#rwae-9-full): ", "](#rwae-9-fall): "),
+        page.replace("`cpu`", "`tpu`"),
+    ):
+        (tmp_path / "other.md").write_text(text, encoding="utf-8")
+        with pytest.raises(DataError, match=r"other.md: is no page of rwk collect, so no table can be added to it"):
+            collect(tables, tmp_path / "other.md", add=True)
+        assert (tmp_path / "other.md").read_text(encoding="utf-8") == text
+
+
+def test_epochs_that_were_asked_for_are_in_the_name_the_title_and_the_command(tables: list[Path], tmp_path: Path) -> None:
+    values = json.loads((tables[1] / "results.json").read_text(encoding="utf-8"))
+    (tables[1] / "results.json").write_text(json.dumps({**values, "budget": "cpu", "epochs": 60}), encoding="utf-8")
+    page, _ = collected(tables, tmp_path / "kept")
+    assert re.findall(r'<a id="([^"]*)">', page) == ["rwae-9-cpu", "rwae-9-cpu-60-epochs"]
+    assert len(re.findall(r"^## R-WAE Table 9: .*, 60 epochs$", page, flags=re.MULTILINE)) == 1
+    assert "Made by `rwk reproduce rwae-9 --budget cpu --epochs 60 --seeds 1`" in page
+    assert (tmp_path / "kept" / "benchmarks" / "results" / "reproduced-rwae-9-cpu-60-epochs.csv").is_file()
+
+
 def test_pictures_are_small_pngs_of_the_first_seed_and_one_that_is_missing_is_told(tables: list[Path], tmp_path: Path) -> None:
     shutil.copytree(tables[0] / MMD, tables[0] / "rwae-mmd-small-1")
     values = json.loads((tables[0] / "results.json").read_text(encoding="utf-8"))

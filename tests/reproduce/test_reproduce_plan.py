@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from rwae_kit.errors import RecipeError
 from rwae_kit.reproduce.plan import ENDED, FILES, Plan, is_written, make_plan, scored_runs, sources
@@ -41,6 +42,14 @@ def test_steps_come_seed_by_seed_each_run_trained_then_scored_and_the_table_last
 
 def test_seeds_are_those_of_the_budget_unless_given(tmp_path: Path) -> None:
     assert sum(step.kind == "train" for step in plan_in(tmp_path).steps) == 2 * TABLE.data["moving_shapes"].cpu.seeds
+
+
+def test_epochs_take_the_place_of_the_budgets_and_nothing_else_changes(tmp_path: Path) -> None:
+    plan, own = plan_in(tmp_path, epochs=60), plan_in(tmp_path)
+    assert (plan.epochs, plan.chosen.epochs, own.epochs) == (60, 60, None)
+    assert plan.chosen == evolve(own.chosen, epochs=60)
+    assert plan.steps == own.steps
+    assert TABLE.called("moving_shapes", "cpu", 60) == "rwae-9-cpu-60-epochs"
 
 
 def test_a_judge_comes_first_where_one_is_asked(tmp_path: Path) -> None:

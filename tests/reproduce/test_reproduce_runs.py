@@ -153,6 +153,29 @@ def test_a_finished_run_of_other_options_is_not_taken_for_this_one(made: Path, t
         prepare(find_table("rwae-9"), budget="smoke", out=folder, registry=REGISTRY)
 
 
+def test_a_run_of_other_options_is_refused_though_it_is_not_asked_for_since_the_table_would_show_it(
+    made: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "it"
+    shutil.copytree(made, folder)
+    text = (folder / MMD / "recipe.toml").read_text(encoding="utf-8")
+    (folder / MMD / "recipe.toml").write_text(text.replace("\nepochs = 1\n", "\nepochs = 2\n"), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"training.epochs was 2, is 1.*Choose another folder"):
+        prepare(find_table("rwae-9"), budget="smoke", only=["dsvae-full"], out=folder, registry=REGISTRY)
+
+
+def test_epochs_go_into_the_recipe_of_every_run_and_the_name_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan, work = prepare(find_table("rwae-9"), epochs=7, registry=REGISTRY)
+    for method in plan.chosen.methods:
+        assert recipe_of(method, plan.chosen, work, 0, REGISTRY).training.epochs == 7
+    main(["reproduce", "rwae-9", "--epochs", "7", "--dry-run", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert (said["folder"], said["epochs"]) == ("reproduce/rwae-9-cpu-7-epochs", 7)
+
+
 def test_stored_data_are_cut_for_a_smoke_test_and_its_judge_is_left_where_nobody_else_finds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,8 +220,9 @@ def test_a_store_that_is_missing_is_named_with_the_command_that_builds_it(
         (["rwae-9", "--data", "mug"], "not made on --data mug"),
         (["rwae-9", "--only", "nobody"], "--only nobody: no such method"),
         (["rwae-9", "--max-minutes", "0"], "needs a number above 0"),
+        (["rwae-9", "--budget", "smoke", "--epochs", "3"], "--epochs 3: a smoke test has two steps for each run"),
     ],
-    ids=["table", "budget", "data", "method", "minutes"],
+    ids=["table", "budget", "data", "method", "minutes", "epochs"],
 )
 def test_what_cannot_be_made_is_refused(words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as leaving:

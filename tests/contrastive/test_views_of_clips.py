@@ -181,6 +181,14 @@ def test_a_blur_keeps_flat_frames_and_spreads_a_point_by_its_sigma() -> None:
         torch.testing.assert_close((found.sum(dim) * place).sum(1).sqrt(), sigma[wide], rtol=2e-3, atol=0)
 
 
+def test_a_blur_has_no_subnormal_weights_which_would_slow_products_down() -> None:
+    point = torch.zeros(500, 1, 1, 40, 40)
+    point[..., 20, 20] = 1
+    found = look(Blur, Blur.Config(sigma=2.0), frame=(1, 40, 40))(Batch(x=point, index=torch.arange(500), dataset_size=500))
+    assert found[found > 0].min() >= torch.finfo(found.dtype).tiny
+    torch.testing.assert_close(found.sum((1, 2, 3, 4)), torch.ones(500))
+
+
 @pytest.mark.parametrize("cls", LOOKS)
 def test_looks_keep_single_precision_under_autocast(cls) -> None:
     data = batch()

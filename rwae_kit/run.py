@@ -85,7 +85,7 @@ def train(
         about = surroundings(target)
         reporter.say(f"computing on {about['device']}, {about['threads']} threads; MMD by path {about['mmd']}")
         if distributed.is_main():
-            begin(folder, plan, about, resume=resume)
+            begin(folder, plan, about, resume=resume, registry=registry)
         outcome = train_loop(
             model.to(target),
             objective,

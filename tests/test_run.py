@@ -82,6 +82,18 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tiny: dict[str, Any]
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
+def test_a_run_from_before_a_part_got_an_option_goes_on_with_the_options_default(tiny: dict[str, Any], tmp_path: Path) -> None:
+    quiet(tiny, clips(), tmp_path / "run", options={"training.epochs": 2})
+    file = tmp_path / "run" / "recipe.toml"
+    text = file.read_text(encoding="utf-8")
+    assert text.count("\nresidual = false\n") == 1
+    file.write_text(text.replace("\nresidual = false\n", "\n"), encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"cannot resume: prior.residual was False, is True"):
+        quiet(tiny, clips(), tmp_path / "run", resume=True, options={"prior.residual": True, "training.epochs": 3})
+    quiet(tiny, clips(), tmp_path / "run", resume=True, options={"training.epochs": 3})
+    assert "\nresidual = false\n" in file.read_text(encoding="utf-8")
+
+
 def test_what_may_not_change_on_resume_is_listed(tiny: dict[str, Any], tmp_path: Path) -> None:
     quiet(tiny, clips(), tmp_path / "run")
     with pytest.raises(RecipeError, match=r"cannot resume: prior.hidden was 8, is 9; training.batch_size was 8, is 4.*--init"):

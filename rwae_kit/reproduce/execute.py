@@ -28,7 +28,7 @@ from rwae_kit.reproduce.tables import Method, PaperTable, SearchBudget
 from rwae_kit.reproduce.work import SPLITS, Work, device_for, hardware, open_work, recipe_of
 from rwae_kit.reproduce.writing import write_table
 from rwae_kit.run import Run as TrainedRun, score, train
-from rwae_kit.run_folder import saved_recipe
+from rwae_kit.run_folder import trained_recipe
 from rwae_kit.training.progress import PlainReporter, Reporter
 
 MOMENT = 1e-6
@@ -88,13 +88,13 @@ def prepare(
     for run in {one.folder: one for one in (*planned, *scored_runs(table, chosen, folder))}.values():
         recipe = recipe_of(run.method, chosen, work, run.seed, registry, found_values(plan, run.method))
         if (run.folder / ENDED).is_file() and chosen.searched_for(run.method).called() not in searching:
-            _same(run.folder, recipe)
+            _same(run.folder, recipe, registry)
     return plan, work
 
 
-def _same(folder: Path, recipe: Recipe) -> None:
+def _same(folder: Path, recipe: Recipe, registry: Registry) -> None:
     """Raise if what has ended in a folder was trained by another recipe."""
-    if changed := changes(saved_recipe(folder).to_dict(), recipe.to_dict(), ()):
+    if changed := changes(trained_recipe(folder, registry).to_dict(), recipe.to_dict(), ()):
         raise CheckpointError(f"{folder}: is a run with other options ({changed}). Choose another folder (--out)")
 
 
@@ -184,7 +184,7 @@ def _search(executor: _Executor, step: Step) -> Stopped:
         folder = step.folder / f"{method.called()}-{number}"
         recipe = recipe_of(method, short, work, SEED, executor.registry, values)
         if (file := folder / "trial.json").is_file():
-            _same(folder, recipe)
+            _same(folder, recipe, executor.registry)
             trials.append(Trial.from_dict(json.loads(file.read_text(encoding="utf-8"))))
             continue
         stopped, done = _trained(executor, recipe, folder, budget.minutes)
@@ -214,7 +214,7 @@ def _search(executor: _Executor, step: Step) -> Stopped:
     chosen = record.best().values
     for run in (_run(one) for one in plan.steps if one.kind == "train" and one.state == "done"):
         if plan.chosen.searched_for(run.method) == method:
-            _same(run.folder, recipe_of(run.method, plan.chosen, work, run.seed, executor.registry, chosen))
+            _same(run.folder, recipe_of(run.method, plan.chosen, work, run.seed, executor.registry, chosen), executor.registry)
     record.save(record_file(plan.folder, method))
     return ""
 

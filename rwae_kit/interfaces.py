@@ -125,7 +125,10 @@ class DynamicPrior(Component, ABC):
 
     @abstractmethod
     def forward(self, z: Tensor) -> Latent:
-        """Teacher-forced: p(z_t given z_<t) for all t in one pass, `[b, t, d_d] -> [b, t, d_d]`; the result at t sees no z_t."""
+        """Teacher-forced: p(z_t given z_<t) for all t in one pass, `[b, t, d_d] -> [b, t, d_d]`; the result at t sees no z_t.
+
+        Where p is a mixture at some t, z_t may say which of its Gaussians is meant there, without gradient.
+        """
 
     @abstractmethod
     def sample(self, b: int, t: int) -> Tensor:

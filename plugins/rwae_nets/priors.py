@@ -11,11 +11,15 @@ from attrs.validators import gt
 from torch import Tensor, nn
 
 from rwae_kit import Batch, DynamicPrior, Latent, Spec, StaticPrior
+from rwae_kit.noise import Noise
 from rwae_nets.layers import GaussianHead, full_precision, increasing, initialised
+from rwae_nets.mixture import Mixture
 
 State = TypeVar("State")
 CellState = tuple[Tensor, Tensor]
 """Output and cell of a layer, `[b, k]`; a GRU has no cell."""
+ChainState = tuple[list[CellState], tuple[Tensor, Tensor] | None]
+"""Of all layers; and mean and log-variance of the first latent, before it, where the recurrence does not give them."""
 
 
 @final
@@ -62,6 +66,7 @@ class RecurrentOptions(ChainOptions):
 
     hidden: int = field(default=64, validator=gt(0), metadata={"help": "recurrent units"})
     layers: int = field(default=1, validator=gt(0), metadata={"help": "recurrent layers"})
+    modes: int = field(default=1, validator=gt(0), metadata={"help": "Gaussians that z_1 is drawn from; ours, if more than one"})
 
 
 @final
@@ -70,7 +75,9 @@ class LstmPrior(DynamicPrior):
 
     Shape: `[b, t, d_d] -> [b, t, d_d]`, all t in one pass.
 
-    Source: R-WAE Eq. 4 and below; C-DSVAE's code has two stacked layers of 256. `residual` is ours.
+    With `modes` > 1, z_1 comes from a mixture of Gaussians; of a given z_1 the parameters are those of the component that it is of.
+
+    Source: R-WAE Eq. 4 and below; C-DSVAE's code has two stacked layers of 256. `residual` and `modes` are ours.
     """
 
     Config = RecurrentOptions
@@ -80,10 +87,10 @@ class LstmPrior(DynamicPrior):
         self.chain = Chain(config, nn.LSTM(spec.dynamic, config.hidden, config.layers, batch_first=True), spec.dynamic)
 
     def forward(self, z: Tensor) -> Latent:
-        return self.draw(*self.chain(z))
+        return self.draw(*self.chain(z, self.noise if self.drawing else None))
 
     def sample(self, b: int, t: int) -> Tensor:
-        return self.chain.ancestral(self.noise.normal(b, t, self.chain.size, like=self.chain.head.both.weight))
+        return self.chain.sample(b, t, self.noise)
 
 
 @final
@@ -102,10 +109,10 @@ class GruPrior(DynamicPrior):
         self.chain = Chain(config, nn.GRU(spec.dynamic, config.hidden, config.layers, batch_first=True), spec.dynamic)
 
     def forward(self, z: Tensor) -> Latent:
-        return self.draw(*self.chain(z))
+        return self.draw(*self.chain(z, self.noise if self.drawing else None))
 
     def sample(self, b: int, t: int) -> Tensor:
-        return self.chain.ancestral(self.noise.normal(b, t, self.chain.size, like=self.chain.head.both.weight))
+        return self.chain.sample(b, t, self.noise)
 
 
 class Chain(nn.Module):
@@ -116,19 +123,31 @@ class Chain(nn.Module):
         self.size, self.residual = d, options.residual
         self.recurrence = initialised(layer)
         self.head = options.head(options.hidden, d)
+        self.first = Mixture(options.modes, d, initial=options.log_var, bounds=self.head.bounds) if options.modes > 1 else None
 
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents `[b, t, d]` to the mean and log-variance of each given those before it."""
+    def forward(self, z: Tensor, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
+        """Latents `[b, t, d]` to the mean and log-variance of each given those before it.
+
+        Arguments:
+            noise: draws the component that a first latent is of, where there are several; None takes the likeliest.
+        """
         with full_precision(z):
             before = shifted(z)
-            return self._gaussian(before, self.recurrence(before)[0])
+            mean, log_var = self._gaussian(before, self.recurrence(before)[0])
+            if self.first is None:
+                return mean, log_var
+            own = self.first(self.first.of(z[:, 0], None if noise is None else noise.uniform(len(z), like=z)))
+            return torch.cat((own[0], mean[:, 1:]), 1), torch.cat((own[1], log_var[:, 1:]), 1)
 
-    def ancestral(self, noise: Tensor) -> Tensor:
-        """Standard normal `[b, t, d]` to draws `[b, t, d]`. Cells: a call of the layer for one frame takes nearly twice as long."""
-        begin = noise.new_zeros(len(noise), self.recurrence.hidden_size)
-        return ancestral(self._step, noise, [(begin, begin)] * self.recurrence.num_layers)
+    def sample(self, b: int, t: int, noise: Noise) -> Tensor:
+        """Draws `[b, t, d]`. Cells: a call of the layer for one frame takes nearly twice as long."""
+        like = self.head.both.weight
+        steps, begin = noise.normal(b, t, self.size, like=like), like.new_zeros(b, self.recurrence.hidden_size)
+        first = None if self.first is None else self.first(self.first.drawn(noise.uniform(b, like=like)))
+        return ancestral(self._step, steps, ([(begin, begin)] * self.recurrence.num_layers, first))
 
-    def _step(self, z: Tensor, states: list[CellState]) -> tuple[Tensor, Tensor, list[CellState]]:
+    def _step(self, z: Tensor, state: ChainState) -> tuple[Tensor, Tensor, ChainState]:
+        states, first = state
         hidden, after = z[:, 0], []
         for weights, (output, cell) in zip(self.recurrence.all_weights, states, strict=True):
             if isinstance(self.recurrence, nn.LSTM):
@@ -136,7 +155,8 @@ class Chain(nn.Module):
             else:
                 hidden = torch.gru_cell(hidden, output, *weights)
             after.append((hidden, cell))
-        return *self._gaussian(z, hidden.unsqueeze(1)), after
+        mean, log_var = first or self._gaussian(z, hidden.unsqueeze(1))
+        return mean, log_var, (after, None)
 
     def _gaussian(self, before: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_var = self.head(hidden)

@@ -14,6 +14,7 @@ from rwae_kit import distributed
 from rwae_kit.training.config import TrainingConfig
 from rwae_kit.training.loop import Outcome, train_loop
 from rwae_kit.training.progress import Reporter
+from rwae_nets.mixture import Mixture
 
 
 def noiseless_run(folder: Path, config: TrainingConfig) -> Outcome:
@@ -40,6 +41,15 @@ def gradient_of_pairs(rank: int, size: int) -> Tensor:
     return w.grad
 
 
+def counted_shares(rank: int, size: int) -> Tensor:
+    generator = torch.Generator().manual_seed(4)
+    mixture = Mixture(3, 2, initial=0.0, bounds=None).double()
+    with torch.no_grad():
+        mixture.mean.copy_(torch.randn(3, 2, generator=generator, dtype=torch.float64))
+    mixture.of(torch.randn(6, 2, generator=generator, dtype=torch.float64).chunk(size)[rank], None)
+    return mixture.share
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     torch.set_num_threads(1)
@@ -55,6 +65,7 @@ def main() -> None:
         "broadcast": shared,
         "any": torch.tensor([distributed.any_rank(rank == 1), distributed.any_rank(False)]),
         "gradient": gradient_of_pairs(rank, size),
+        "shares": counted_shares(rank, size),
     }
     noiseless_run(folder / "joint", toy_config(epochs=2))
     noiseless_run(folder / "alternating", toy_config(epochs=2, schedule="alternating"))

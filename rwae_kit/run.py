@@ -23,7 +23,7 @@ from rwae_kit.model import SequenceAutoencoder
 from rwae_kit.recipe import Recipe, merge
 from rwae_kit.registry import Registry
 from rwae_kit.report import write_report
-from rwae_kit.run_folder import begin, next_folder, surroundings
+from rwae_kit.run_folder import begin, next_folder, saved_recipe, surroundings
 from rwae_kit.training.course import Course
 from rwae_kit.training.loop import Outcome, train_loop
 from rwae_kit.training.progress import Reporter, make_reporter
@@ -85,7 +85,7 @@ def train(
         about = surroundings(target)
         reporter.say(f"computing on {about['device']}, {about['threads']} threads; MMD by path {about['mmd']}")
         if distributed.is_main():
-            begin(folder, plan, about, resume=resume, registry=registry)
+            begin(folder, plan, about, before=trained_recipe(folder, registry) if resume else None)
         outcome = train_loop(
             model.to(target),
             objective,
@@ -104,6 +104,16 @@ def train(
     finally:
         distributed.stop()
     return Run(folder=folder, model=best, outcome=outcome)
+
+
+def trained_recipe(folder: Path, registry: Registry) -> Recipe:
+    """The recipe of a run, with defaults for options that parts have got since: a newer version goes on with older runs.
+
+    Raises:
+        CheckpointError: not a run folder.
+        RecipeError, PluginError: the recipe has a part or an option that is not there any more.
+    """
+    return resolve(saved_recipe(folder), registry)
 
 
 def evaluate(

@@ -13,12 +13,10 @@ from typing import Any
 import torch
 
 from rwae_kit import __version__, checkpoint, distributed
-from rwae_kit.build import resolve
 from rwae_kit.convert import changes
 from rwae_kit.errors import CheckpointError, RecipeError
 from rwae_kit.kernels.mmd import available_paths, choose_path
 from rwae_kit.recipe import Recipe, read_toml
-from rwae_kit.registry import Registry
 from rwae_kit.training.config import FREE
 
 
@@ -39,25 +37,18 @@ def next_folder(recipe: Recipe) -> Path:
     return next(path for k in range(1, sys.maxsize) if not (path := Path("runs") / f"{recipe.data.name}-{k}").exists())
 
 
-def trained_recipe(folder: Path | str, registry: Registry) -> Recipe:
-    """As `saved_recipe`, with the defaults of options that parts have got since then: a newer version goes on with older runs.
-
-    Raises:
-        CheckpointError: not a run folder.
-        RecipeError, PluginError: it has a part or an option that is not there any more.
-    """
-    return resolve(saved_recipe(folder), registry)
-
-
-def begin(folder: Path, plan: Recipe, about: Mapping[str, Any], *, resume: bool, registry: Registry) -> None:
+def begin(folder: Path, plan: Recipe, about: Mapping[str, Any], *, before: Recipe | None) -> None:
     """Write the resolved recipe and the `surroundings`, before training begins.
 
+    Arguments:
+        before: the recipe of the run that is resumed; None begins a new one.
+
     Raises:
-        CheckpointError: a run is there already, there is none to resume, or the folder cannot be written.
+        CheckpointError: a run is there already, or the folder cannot be written.
         RecipeError: another recipe than the run's that is resumed.
     """
-    if resume:
-        _check_same(trained_recipe(folder, registry), plan, folder)
+    if before is not None:
+        _check_same(before, plan, folder)
     elif (folder / "recipe.toml").exists():
         raise CheckpointError(f"{folder}: there is a run already. Resume it (--resume {folder}), or choose another folder")
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, final
+from typing import ClassVar, TypeVar, final
 
 import torch
 from attrs import field, frozen
@@ -11,7 +11,6 @@ from attrs.validators import gt
 from torch import Tensor, nn
 
 from rwae_kit import Batch, DynamicPrior, Latent, Spec, StaticPrior
-from rwae_kit.noise import Noise
 from rwae_nets.layers import GaussianHead, full_precision, increasing, initialised
 from rwae_nets.mixture import Mixture
 
@@ -69,8 +68,29 @@ class RecurrentOptions(ChainOptions):
     modes: int = field(default=1, validator=gt(0), metadata={"help": "Gaussians that z_1 is drawn from; ours, if more than one"})
 
 
+class RecurrentPrior(DynamicPrior):
+    """What `lstm` and `gru` share."""
+
+    Config = RecurrentOptions
+    layer: ClassVar[type[nn.LSTM] | type[nn.GRU]]
+
+    def __init__(self, config: RecurrentOptions, spec: Spec) -> None:
+        super().__init__(config)
+        self.chain = Chain(config, self.layer(spec.dynamic, config.hidden, config.layers, batch_first=True), spec.dynamic)
+
+    def forward(self, z: Tensor) -> Latent:
+        return self.draw(*self.chain(z, self._uniform(len(z)) if self.drawing else None))
+
+    def sample(self, b: int, t: int) -> Tensor:
+        return self.chain.ancestral(self.noise.normal(b, t, self.chain.size, like=self.chain.like), self._uniform(b))
+
+    def _uniform(self, b: int) -> Tensor | None:
+        """What draws components, where there are any."""
+        return None if self.chain.first is None else self.noise.uniform(b, like=self.chain.like)
+
+
 @final
-class LstmPrior(DynamicPrior):
+class LstmPrior(RecurrentPrior):
     """p(z_t | z_<t) = N(mean(h_t), var(h_t)) with h_t = LSTM(z_t-1, h_t-1) and z_0 = h_0 = 0.
 
     Shape: `[b, t, d_d] -> [b, t, d_d]`, all t in one pass.
@@ -80,21 +100,11 @@ class LstmPrior(DynamicPrior):
     Source: R-WAE Eq. 4 and below; C-DSVAE's code has two stacked layers of 256. `residual` and `modes` are ours.
     """
 
-    Config = RecurrentOptions
-
-    def __init__(self, config: RecurrentOptions, spec: Spec) -> None:
-        super().__init__(config)
-        self.chain = Chain(config, nn.LSTM(spec.dynamic, config.hidden, config.layers, batch_first=True), spec.dynamic)
-
-    def forward(self, z: Tensor) -> Latent:
-        return self.draw(*self.chain(z, self.noise if self.drawing else None))
-
-    def sample(self, b: int, t: int) -> Tensor:
-        return self.chain.sample(b, t, self.noise)
+    layer = nn.LSTM
 
 
 @final
-class GruPrior(DynamicPrior):
+class GruPrior(RecurrentPrior):
     """As `LstmPrior`, with a GRU.
 
     Shape: `[b, t, d_d] -> [b, t, d_d]`, all t in one pass.
@@ -102,17 +112,7 @@ class GruPrior(DynamicPrior):
     Source: R-WAE Eq. 4 with the recurrence of MoCoGAN's motion net.
     """
 
-    Config = RecurrentOptions
-
-    def __init__(self, config: RecurrentOptions, spec: Spec) -> None:
-        super().__init__(config)
-        self.chain = Chain(config, nn.GRU(spec.dynamic, config.hidden, config.layers, batch_first=True), spec.dynamic)
-
-    def forward(self, z: Tensor) -> Latent:
-        return self.draw(*self.chain(z, self.noise if self.drawing else None))
-
-    def sample(self, b: int, t: int) -> Tensor:
-        return self.chain.sample(b, t, self.noise)
+    layer = nn.GRU
 
 
 class Chain(nn.Module):
@@ -125,26 +125,33 @@ class Chain(nn.Module):
         self.head = options.head(options.hidden, d)
         self.first = Mixture(options.modes, d, initial=options.log_var, bounds=self.head.bounds) if options.modes > 1 else None
 
-    def forward(self, z: Tensor, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
+    @property
+    def like(self) -> Tensor:
+        """What has the type and the device of draws."""
+        return self.head.both.weight
+
+    def forward(self, z: Tensor, uniform: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Latents `[b, t, d]` to the mean and log-variance of each given those before it.
 
         Arguments:
-            noise: draws the component that a first latent is of, where there are several; None takes the likeliest.
+            uniform: draws of U(0, 1) `[b]` for the component that a first latent is of; None takes the likeliest.
         """
         with full_precision(z):
             before = shifted(z)
             mean, log_var = self._gaussian(before, self.recurrence(before)[0])
             if self.first is None:
                 return mean, log_var
-            own = self.first(self.first.of(z[:, 0], None if noise is None else noise.uniform(len(z), like=z)))
+            own = self.first(self.first.of(z[:, 0], uniform))
             return torch.cat((own[0], mean[:, 1:]), 1), torch.cat((own[1], log_var[:, 1:]), 1)
 
-    def sample(self, b: int, t: int, noise: Noise) -> Tensor:
-        """Draws `[b, t, d]`. Cells: a call of the layer for one frame takes nearly twice as long."""
-        like = self.head.both.weight
-        steps, begin = noise.normal(b, t, self.size, like=like), like.new_zeros(b, self.recurrence.hidden_size)
-        first = None if self.first is None else self.first(self.first.drawn(noise.uniform(b, like=like)))
-        return ancestral(self._step, steps, ([(begin, begin)] * self.recurrence.num_layers, first))
+    def ancestral(self, noise: Tensor, uniform: Tensor | None) -> Tensor:
+        """Standard normal `[b, t, d]`, and U(0, 1) `[b]` for a mixture, to draws `[b, t, d]`.
+
+        Cells: a call of the layer for one frame takes nearly twice as long.
+        """
+        begin = noise.new_zeros(len(noise), self.recurrence.hidden_size)
+        first = None if self.first is None or uniform is None else self.first(self.first.drawn(uniform))
+        return ancestral(self._step, noise, ([(begin, begin)] * self.recurrence.num_layers, first))
 
     def _step(self, z: Tensor, state: ChainState) -> tuple[Tensor, Tensor, ChainState]:
         states, first = state

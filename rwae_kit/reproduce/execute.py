@@ -27,8 +27,7 @@ from rwae_kit.reproduce.search import SEED, SearchRecord, Trial, find_record, re
 from rwae_kit.reproduce.tables import Method, PaperTable, SearchBudget
 from rwae_kit.reproduce.work import SPLITS, Work, device_for, hardware, open_work, recipe_of
 from rwae_kit.reproduce.writing import write_table
-from rwae_kit.run import Run as TrainedRun, score, train
-from rwae_kit.run_folder import trained_recipe
+from rwae_kit.run import Run as TrainedRun, score, train, trained_recipe
 from rwae_kit.training.progress import PlainReporter, Reporter
 
 MOMENT = 1e-6

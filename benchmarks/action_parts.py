@@ -15,10 +15,9 @@ import argparse
 from pathlib import Path
 
 import torch
-from judged import judged_clips
+from judged import judged_runs
 from rows import RESULTS, write_rows
 
-import rwae_kit
 from rwae_kit import Clips, SequenceAutoencoder
 from rwae_kit.evaluation.judges import TrainedJudge
 from rwae_kit.evaluation.protocols.generation import fix_dynamic, fix_static
@@ -53,11 +52,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "action-parts.csv")
     given = parser.parse_args()
     rows: list[dict[str, object]] = []
-    for run in sorted(ended.parent for ended in given.folder.glob("*/reproduced.json")):
-        model = rwae_kit.load(run)
-        if not rows:
-            clips, judge = judged_clips(model)
-        method, _, seed = run.name.rpartition("-")
+    for method, seed, model, clips, judge in judged_runs(given.folder):
         found = parts(model, clips, judge)
         rows.append({"method": method, "seed": seed, **{name: round(value, 4) for name, value in found.items()}})
         print(f"{method} {seed}: " + ", ".join(f"{name} {value:.1%}" for name, value in found.items()), flush=True)

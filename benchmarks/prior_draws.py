@@ -16,11 +16,10 @@ import argparse
 from pathlib import Path
 
 import torch
-from judged import judged_clips
+from judged import judged_runs
 from rows import RESULTS, print_rows, write_rows
 from torch import Tensor
 
-import rwae_kit
 from rwae_kit import Clips, SequenceAutoencoder
 from rwae_kit.evaluation.judges import TrainedJudge
 
@@ -79,11 +78,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "prior-draws.csv")
     given = parser.parse_args()
     rows: list[dict[str, object]] = []
-    for run in sorted(ended.parent for ended in given.folder.glob("*/reproduced.json")):
-        model = rwae_kit.load(run)
-        if not rows:
-            clips, judge = judged_clips(model)
-        method, _, seed = run.name.rpartition("-")
+    for method, seed, model, clips, judge in judged_runs(given.folder):
         rows.append({"method": method, "seed": seed, **measured(model, clips, judge)})
         print_rows(rows[-1:])
     write_rows(rows, given.out, f"{given.folder}: no run that has ended; rwk reproduce makes them")

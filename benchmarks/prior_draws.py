@@ -6,8 +6,9 @@
 For each run of a table whose clips have a judge: the static codes of half of the test clips are decoded with three kinds of motion,
 that of another of these clips, ancestral draws from the prior, and the prior's means along these draws, which the protocol
 cdsvae2021 takes. A look is kept if the judge reads it as that of the clip that lent the static code. How far a draw is off is its
-distance to the nearest of the clips' motions, the unit of each dimension its deviation over clips and frames: for whole motions, by
-which the draws are put in four quarters, and at the first and the last frame, and that of the posterior's draws from other clips.
+distance to the nearest of the clips' motions, the unit of each dimension its deviation over clips and frames. By that of whole
+motions the draws are put in four quarters; that of their first and of their last frames stands beside the distance that draws of
+the posterior have from the other clips.
 """
 
 from __future__ import annotations

@@ -153,6 +153,20 @@ def read_model(folder: Path, names: tuple[str, str] = MODEL) -> tuple[dict[str, 
     return state, meta
 
 
+def weights_digest(folder: Path) -> str:
+    """The sha256 that `write_model` gave the weights in a folder.
+
+    Raises:
+        CheckpointError: there are none, or they cannot be read.
+    """
+    path = folder / MODEL[0]
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return str((file.metadata() or {}).get("sha256", ""))
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}). Is {folder} a run folder?") from error
+
+
 def restore(module: nn.Module, state: Mapping[str, Tensor], where: str | Path) -> None:
     """Copy weights into a module; names and shapes must match.
 

@@ -26,6 +26,7 @@ from rwae_kit.report import write_report
 from rwae_kit.run_folder import begin, next_folder, saved_recipe, surroundings
 from rwae_kit.training.course import Course
 from rwae_kit.training.loop import Outcome, train_loop
+from rwae_kit.training.optimizers import make_groups
 from rwae_kit.training.progress import Reporter, make_reporter
 
 
@@ -78,11 +79,12 @@ def train(
     try:
         clips = _splits(plan, data, registry)
         model, objective = build(plan, registry, clips["train"].info)
-        Course.of(plan.training, len(clips["train"]))  # before the folder is made, as `init` below
+        Course.of(plan.training, len(clips["train"]))  # before the folder is made, as what follows
+        make_groups(model, objective, plan.training)
         reporter = reporter or make_reporter()
-        if init is not None:  # before the folder is made: a wrong `init` leaves no half-begun run behind
+        if init is not None:
             reporter.say(f"{init}: {checkpoint.load_weights(model, Path(init))}")
-        about = surroundings(target)
+        about = surroundings(target, None if init is None else Path(init))
         reporter.say(f"computing on {about['device']}, {about['threads']} threads; MMD by path {about['mmd']}")
         if distributed.is_main():
             begin(folder, plan, about, before=trained_recipe(folder, registry) if resume else None)

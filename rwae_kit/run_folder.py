@@ -54,13 +54,14 @@ def begin(folder: Path, plan: Recipe, about: Mapping[str, Any], *, before: Recip
     try:
         folder.mkdir(parents=True, exist_ok=True)
         checkpoint.replace_file(folder / "recipe.toml", plan.to_toml().encode())
+        about = {**about, **({} if before is None else _began_from(folder))}
         checkpoint.replace_file(folder / "environment.json", json.dumps(about, indent=1).encode())
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
 
-def surroundings(device: torch.device) -> dict[str, Any]:
-    """What a run depended on besides its recipe: versions, machine, threads, the path that computes MMD."""
+def surroundings(device: torch.device, init: Path | None = None) -> dict[str, Any]:
+    """What a run depended on besides its recipe: versions, machine, threads, the path that computes MMD, weights to begin from."""
     packages = ("numpy", "attrs", "cattrs", "einops", "safetensors")
     return {
         "rwae_kit": __version__,
@@ -72,7 +73,17 @@ def surroundings(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "processes": distributed.world_size(),
         "mmd": choose_path(device.type, "float32", available=available_paths()),
+        **({} if init is None else {"init": str(init), "init_sha256": checkpoint.weights_digest(init)}),
     }
+
+
+def _began_from(folder: Path) -> dict[str, Any]:
+    """What the surroundings of a run say of the weights that it began from: a run that goes on began there all the same."""
+    try:
+        before = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {key: value for key, value in before.items() if key.startswith("init")}
 
 
 def _check_same(old: Recipe, new: Recipe, folder: Path) -> None:

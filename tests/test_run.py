@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import rwae_kit
-from rwae_kit import CheckpointError, DataError, RecipeError, Registry, RwaeError
+from rwae_kit import CheckpointError, DataError, RecipeError, Registry, RwaeError, TrainingError
+from rwae_kit.checkpoint import weights_digest
 from rwae_kit.kernels.mmd import available_paths, choose_path
 from rwae_kit.run import choose_device, compose, train
 from rwae_kit.run_folder import next_folder, saved_recipe
@@ -115,6 +116,37 @@ def test_weights_of_another_run_begin_a_new_one(tiny: dict[str, Any], tmp_path: 
     second = train(tiny, clips(), out=tmp_path / "second", init=first.folder, options=slow, reporter=listening, report=False)
     assert any("tensors loaded" in text for text in listening.said)
     torch.testing.assert_close(second.model.reconstruct(clips(2)), first.model.reconstruct(clips(2)), rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_says_which_weights_it_began_from_also_when_it_goes_on(tiny: dict[str, Any], tmp_path: Path) -> None:
+    first = quiet(tiny, clips(), tmp_path / "first")
+    fresh = json.loads((first.folder / "environment.json").read_text())
+    assert not {"init", "init_sha256"} & fresh.keys()
+    for more in ({"init": first.folder, "max_minutes": 1e-9}, {"resume": True}):
+        second = quiet(tiny, clips(), tmp_path / "second", **more)
+        said = json.loads((second.folder / "environment.json").read_text())
+        assert (said["init"], said["init_sha256"]) == (str(first.folder), weights_digest(first.folder))
+    assert weights_digest(second.folder) not in ("", said["init_sha256"])
+    with pytest.raises(CheckpointError, match=r"Is .*nowhere a run folder"):
+        weights_digest(tmp_path / "nowhere")
+
+
+def test_a_prior_fitted_afterwards_leaves_codes_and_decoder_as_they_were(tiny: dict[str, Any], tmp_path: Path) -> None:
+    tiny = {**tiny, "penalty": {"dynamic": {"kl": {"weight": 1.0}}}}
+    first = quiet(tiny, clips(), tmp_path / "first")
+    options = {"training.only": ["prior"], "prior.modes": 3, "training.epochs": 20, "training.prior.learning_rate": 0.01}
+    second = quiet(tiny, clips(), tmp_path / "second", init=first.folder, options=options)
+    one, two = first.model.state_dict(), second.model.state_dict()
+    changed = {key.partition(".")[0] for key in two if key not in one or not torch.equal(one[key], two[key])}
+    assert changed == {"prior"}
+    options["penalty.static.scaled_mmd.weight"] = 1.0
+    with pytest.raises(TrainingError, match="a penalty has a critic"):
+        quiet(tiny, clips(), tmp_path / "third", init=first.folder, options=options)
+    assert not (tmp_path / "third").exists()
+    losses = [json.loads(line) for line in (second.folder / "metrics.jsonl").read_text().splitlines()]
+    kl = [line["validation"]["penalty.dynamic.kl"] for line in losses if "validation" in line]
+    assert kl[-1] < kl[0]
+    assert len({line["validation"]["reconstruction"] for line in losses if "validation" in line}) == 1
 
 
 def test_time_that_is_up_stops_cleanly_with_a_checkpoint(tiny: dict[str, Any], tmp_path: Path) -> None:

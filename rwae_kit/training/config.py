@@ -14,6 +14,8 @@ from rwae_kit.errors import TrainingError
 
 FREE: Final = tuple(f"training.{name}" for name in ("epochs", "validate_every", "checkpoint_every", "log_every"))
 """Options that may change when a run is resumed. Under linear decay the learning rates depend on `epochs` too."""
+GROUPS: Final = ("encoder", "decoder", "prior", "critic")
+"""Whose parameters move together, with settings of their own."""
 
 
 def _increasing(instance: object, attribute: attrs.Attribute[Any], value: tuple[float, ...]) -> None:
@@ -50,6 +52,11 @@ class TrainingConfig:
     batch_size: int = field(default=64, validator=ge(2), metadata={"help": "clips in a batch, over all processes"})
     epochs: int = field(default=100, validator=ge(1), metadata={"help": "passes over the training clips"})
     seed: int = field(default=0, validator=ge(0), metadata={"help": "of weights, batches and noise"})
+    only: tuple[Literal["encoder", "decoder", "prior", "critic"], ...] = field(
+        default=(),
+        validator=deep_iterable(in_(GROUPS)),
+        metadata={"help": "what is trained, all else staying as it is; empty: everything. For --init, with the joint schedule"},
+    )
     encoder: Adam = field(factory=Adam, metadata={"help": "Adam for the encoder"})
     decoder: Adam = field(factory=Adam, metadata={"help": "Adam for the decoder"})
     prior: Adam = field(factory=Adam, metadata={"help": "Adam for the priors"})
@@ -87,6 +94,8 @@ class TrainingConfig:
     log_every: int = field(default=20, validator=ge(1), metadata={"help": "steps between metrics records"})
 
     def __attrs_post_init__(self) -> None:
+        if self.only and self.schedule != "joint":
+            raise ValueError("'only' is for the joint schedule: the alternating one has steps of two sides. Set schedule = 'joint'")
         if self.decay == "steps" and len(self.decay_epochs) != len(self.decay_factors):
             raise ValueError(
                 f"'decay_epochs' has {len(self.decay_epochs)} entries, 'decay_factors' {len(self.decay_factors)}: one each"

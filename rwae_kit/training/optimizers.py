@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import torch
 from attrs import field, frozen
@@ -12,14 +12,13 @@ from torch import Tensor, nn
 
 from rwae_kit import distributed
 from rwae_kit.errors import CheckpointError, TrainingError
+from rwae_kit.interfaces import Component
 from rwae_kit.training.adam import FusedAdam
-from rwae_kit.training.config import Adam, TrainingConfig
+from rwae_kit.training.config import GROUPS, Adam, TrainingConfig
 
 if TYPE_CHECKING:
     from rwae_kit.model import SequenceAutoencoder
     from rwae_kit.objective import Objective
-
-GROUPS: Final = ("encoder", "decoder", "prior", "critic")
 
 
 @frozen(kw_only=True, eq=False)
@@ -50,8 +49,11 @@ class Group:
 def make_groups(model: SequenceAutoencoder, objective: Objective, config: TrainingConfig) -> dict[str, Group]:
     """The groups of `GROUPS`. A term's own parameters move with the encoder: only its phase computes the terms.
 
+    Groups that `config.only` leaves out are empty: their parameters need no gradient from here on, and normalisations and dropout
+    of their nets are in eval mode. Their latents are drawn as in training.
+
     Raises:
-        TrainingError: a parameter of the model that no part owns.
+        TrainingError: a parameter of the model that no part owns; nothing to train, or a critic that would stay untrained.
     """
     critic = objective.critic_parameters()
     own = {id(p) for p in critic}
@@ -68,6 +70,10 @@ def make_groups(model: SequenceAutoencoder, objective: Objective, config: Traini
     for name, parameter in model.named_parameters():
         if id(parameter) not in owned:
             raise TrainingError(f"{name} belongs to no part of the model (encoder, decoder, priors), so no optimiser would move it")
+    for name in GROUPS if config.only else ():
+        if name not in config.only:
+            _hold(modules.get(name, ()), lists[name])
+    _check_only(config, {name: any(p.requires_grad for p in lists[name]) for name in GROUPS}, bool(critic))
     taken: set[int] = set()
     groups = {}
     for name in GROUPS:
@@ -77,6 +83,24 @@ def make_groups(model: SequenceAutoencoder, objective: Objective, config: Traini
         settings: Adam = getattr(config, name)
         groups[name] = Group(name=name, settings=settings, parameters=free, optimizer=FusedAdam(free, settings) if free else None)
     return groups
+
+
+def _hold(parts: Sequence[nn.Module | None], parameters: Sequence[nn.Parameter]) -> None:
+    """Let parts stay as they are while others are trained. Components stay in train mode, in which they draw."""
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    for module in (inner for part in parts if part is not None for inner in part.modules()):
+        module.training = module.training and isinstance(module, Component)
+
+
+def _check_only(config: TrainingConfig, movable: Mapping[str, bool], critics: bool) -> None:
+    if config.only and not any(movable.values()):
+        raise TrainingError(f"training.only is {', '.join(config.only)}, which has no parameters here: nothing would be trained")
+    if config.only and critics and "critic" not in config.only:
+        raise TrainingError(
+            f"training.only is {', '.join(config.only)}, and a penalty has a critic, which begins anew in every run and would stay "
+            f"untrained. Remove that penalty, or add 'critic'"
+        )
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
+from rwae_kit.errors import TrainingError
 from rwae_kit.latents import Batch, Encoded
 from rwae_kit.training.config import TrainingConfig
 from rwae_kit.training.optimizers import Group, frozen_parameters
@@ -79,6 +80,11 @@ def joint_step(learner: Learner, batch: Batch, step: int) -> dict[str, Tensor]:
     parts = learner.critic_step(encoded, step)
     with frozen_parameters(learner.groups["critic"]):
         losses = learner.losses(encoded, step)
+    if not losses.total.requires_grad:
+        raise TrainingError(
+            f"training.only is {', '.join(learner.config.only)}, and nothing in the objective depends on that. Add a penalty that "
+            f"does, such as kl on the dynamic latent for its prior"
+        )
     losses.total.backward()  # type: ignore[no-untyped-call]
     learner.move("encoder", "decoder", "prior")
     return {"total": losses.total.detach(), **parts, **losses.parts}

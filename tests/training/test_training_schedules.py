@@ -12,6 +12,7 @@ from torch import Tensor
 from training_toys import toy_clips, toy_config, toy_model
 
 from rwae_kit.errors import TrainingError
+from rwae_kit.objective import Objective
 from rwae_kit.training.adam import FusedAdam
 from rwae_kit.training.config import Adam
 from rwae_kit.training.optimizers import GROUPS, frozen_parameters, make_groups, optimizer_tensors, restore_optimizers
@@ -79,6 +80,41 @@ def test_a_parameter_that_no_part_owns_is_refused_by_name():
     model.register_parameter("stray", torch.nn.Parameter(torch.zeros(1)))
     with pytest.raises(TrainingError, match="stray belongs to no part"):
         make_groups(model, objective, toy_config())
+
+
+@pytest.mark.parametrize("chosen", [("prior", "critic"), ("encoder", "decoder", "critic"), ("critic", "decoder")])
+def test_only_what_is_chosen_moves_and_statistics_of_the_rest_stay(chosen):
+    found = learner(only=chosen)
+    whole, before = learner(), {key: value.clone() for key, value in found.model.state_dict().items()}
+    joint_step(found, batch(), STEP)
+    assert {name for name, group in found.groups.items() if group.parameters} == set(chosen)
+    owners = {"static_prior": "prior", "reconstruction": "decoder"}
+    for key, value in found.model.state_dict().items():
+        part = key.partition(".")[0]
+        assert torch.equal(before[key], value) != (owners.get(part, part) in chosen), key
+    joint_step(whole, batch(), STEP)
+    assert not torch.equal(whole.model.encoder.frames[1].running_mean, before["encoder.frames.1.running_mean"])
+
+
+def test_parts_that_are_not_trained_draw_as_in_training():
+    found = learner(only=("prior", "critic"))
+    latent = found.encode(batch()).posterior.dynamic
+    assert not torch.equal(latent.sample, latent.mean)
+
+
+def test_training_nothing_is_refused_as_is_a_critic_that_stays_untrained():
+    with pytest.raises(TrainingError, match=r"training.only is prior, and a penalty has a critic.*Remove that penalty, or add"):
+        learner(only=("prior",))
+    with pytest.raises(TrainingError, match=r"training.only is critic, and nothing in the objective depends on that"):
+        joint_step(learner(only=("critic",)), batch(), STEP)
+    model, objective = toy_model()
+    for parameter in model.prior.parameters():
+        parameter.requires_grad_(False)
+    objective = Objective(objective.penalties[1:], objective.terms)
+    with pytest.raises(TrainingError, match=r"training.only is prior, which has no parameters here"):
+        make_groups(model, objective, toy_config(only=("prior",)))
+    with pytest.raises(ValueError, match="'only' is for the joint schedule"):
+        toy_config(only=("prior",), schedule="alternating")
 
 
 def test_tied_weights_move_with_one_optimiser_only():

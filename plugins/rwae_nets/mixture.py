@@ -10,6 +10,8 @@ from rwae_nets.layers import bounded, unbounded
 
 PACE = 0.003
 """How far the shares move towards those of a batch."""
+LOST = 0.1
+"""A component with less than this part of an even share begins again."""
 
 
 class Mixture(nn.Module):
@@ -22,6 +24,9 @@ class Mixture(nn.Module):
         KL(q || sum_k share_k N_k) <= sum_k r_k (KL(q || N_k) + log(r_k / share_k))
 
     goes down, but for the second part, at most log(1 / share_k), which as in EM has no gradient and is not in the value.
+
+    A component that has lost its share begins again, with an even one, at the first latent of a batch, as wide as the component
+    that this one is of: the two then divide what was one's. One does so in a batch, none while the mixture's weights are held.
 
     Source: ours; the bound is convexity, assignments are drawn as in stochastic EM (Celeux and Diebolt 1985).
     """
@@ -47,11 +52,22 @@ class Mixture(nn.Module):
         responsibility = (self.share.log() - 0.5 * (apart + log_var).sum(-1)).softmax(1)
         if self.training:
             self.share.lerp_(distributed.mean(responsibility.mean(0)), PACE)
+            if self.mean.requires_grad:
+                self._begin_again(*(distributed.gather(first) for first in (z[:1], responsibility[:1])))
         return responsibility.argmax(1) if uniform is None else _drawn(responsibility, uniform)
 
     def drawn(self, uniform: Tensor) -> Tensor:
         """Components by their shares from draws of U(0, 1): `[b]`."""
         return _drawn(self.share.expand(len(uniform), -1), uniform)
+
+    def _begin_again(self, z: Tensor, responsibility: Tensor) -> None:
+        """Put the component with the least share at the first of latents `[n, d]`, if it is lost; without reading a number."""
+        least = self.share.argmin()
+        lost = self.share[least] < LOST / len(self.share)
+        for old, new in ((self.mean, z[0]), (self.log_var, self.log_var[responsibility[0].argmax()])):
+            old[least] = torch.where(lost, new, old[least])
+        even = self.share.index_fill(0, least, 1 / len(self.share))
+        self.share.copy_(torch.where(lost, even / even.sum(), self.share))
 
     def _log_vars(self) -> Tensor:
         return bounded(self.log_var, *self.bounds) if self.bounds else self.log_var

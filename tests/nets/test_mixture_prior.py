@@ -84,6 +84,49 @@ def test_shares_are_counted_in_train_mode_alone(prior):
     torch.testing.assert_close(net.chain.first.share, before + PACE * (counted - before), rtol=1e-9, atol=1e-12)
 
 
+def test_a_component_that_has_lost_its_share_begins_again_at_a_latent_and_halves_what_another_had(prior):
+    net = apart(prior(), shares=(0.6, 0.39, 0.01))
+    mixture = net.chain.first
+    with torch.no_grad():
+        mixture.log_var[1] = -5.0
+    others, z = mixture.mean[:2].clone(), torch.tensor([[0.0, 9.1], [9.0, 0.0]], dtype=torch.float64)
+    net.train()(z.unsqueeze(1))
+    assert torch.equal(mixture.mean, torch.cat((others, z[:1])))
+    assert torch.equal(mixture.log_var[2], mixture.log_var[1])
+    counted = torch.tensor([0.6, 0.39, 0.0]) + PACE * (0.5 - torch.tensor([0.6, 0.39, 0.0]))
+    expected = torch.cat((counted[:2], torch.tensor([1 / 3])))
+    torch.testing.assert_close(mixture.share.float(), expected / expected.sum(), rtol=1e-4, atol=1e-6)
+
+
+def test_no_component_begins_again_while_it_has_a_share_in_eval_mode_or_while_weights_are_held(prior):
+    z = torch.tensor([[[0.0, 9.1]]], dtype=torch.float64)
+    for share, training, held in ((0.1, True, False), (0.01, False, False), (0.01, True, True)):
+        net = apart(prior(), shares=(0.6, 0.4 - share, share)).train(training)
+        net.chain.first.mean.requires_grad_(not held)
+        before = net.chain.first.mean.clone()
+        net(z)
+        assert torch.equal(net.chain.first.mean, before)
+
+
+def test_components_that_all_begin_far_away_find_every_island(prior):
+    net = prior(modes=12, bounded=False)
+    with torch.no_grad():
+        net.chain.first.mean.add_(30.0)
+    angle = torch.arange(8) * torch.pi / 4
+    islands = 3 * torch.stack((angle.cos(), angle.sin()), 1).double()
+    adam = torch.optim.Adam(net.parameters(), lr=0.02)
+    for _ in range(2_500):
+        z = islands[torch.randint(8, (64,))].unsqueeze(1)
+        found = net(z + 0.1 * torch.randn_like(z))
+        loss = (found.log_var + ((z - found.mean).square() + 0.01) / found.log_var.exp()).sum(-1).mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    distance, nearest = torch.cdist(net.sample(4_000, 1)[:, 0].detach(), islands).min(1)
+    assert (distance < 0.5).double().mean() > 0.9
+    assert (nearest[distance < 0.5].bincount(minlength=8) / 4_000.0 > 0.05).all()
+
+
 def test_draws_have_gradients_to_all_parameters_and_repeat_with_the_noise(prior):
     net = apart(prior())
     state = net.noise.state()

@@ -28,8 +28,9 @@ WIDE = 640
 SAID = (PUBLISHED, SEARCHED, CHOSEN)
 """What the page says once, at its head, for all tables."""
 _PICTURES = (
-    "Pictures are of the first seed of each method, whatever its scores, as the run's report has them. Which held-out clips "
-    "they show follows from labels and a fixed seed, and what is sampled from that seed; nothing was picked by hand."
+    "Pictures are of the first seed of each method, whatever its scores, as the run's report has them; a method that begins from "
+    "another's weights has none. Which held-out clips they show follows from labels and a fixed seed, and what is sampled from "
+    "that seed; nothing was picked by hand."
 )
 _PICTURED = "### Pictures"
 _STRIPS = "Film strips of the first four; one of more than 16 frames is thinned out evenly."
@@ -43,11 +44,11 @@ class _Folder:
     made: Made
 
     def firsts(self) -> Iterator[tuple[str, Path]]:
-        """The first seed's run of each method: in words, and its folder."""
+        """The first seed's run of each method that was trained anew: in words, and its folder."""
         seen = set()
         for run in self.made.runs:
             method = method_of(run)
-            if method not in seen:
+            if method not in seen and not run.get("init"):
                 seen.add(method)
                 yield f"{run['title']}, seed {run['seed']}", self.path / run["folder"]
 

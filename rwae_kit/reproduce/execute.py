@@ -13,7 +13,7 @@ from attrs import asdict, evolve, field, frozen
 
 from rwae_kit import __version__
 from rwae_kit.build import build_view, from_pretrained
-from rwae_kit.checkpoint import replace_file
+from rwae_kit.checkpoint import MODEL, replace_file, weights_digest
 from rwae_kit.convert import changes
 from rwae_kit.errors import CheckpointError, RwaeError
 from rwae_kit.evaluation.cycle import cycle_score
@@ -22,7 +22,7 @@ from rwae_kit.evaluation.protocols import PROTOCOLS
 from rwae_kit.interfaces import FrameView
 from rwae_kit.recipe import Part, Recipe
 from rwae_kit.registry import Registry
-from rwae_kit.reproduce.plan import ENDED, Plan, Run, Step, make_plan, scored_runs
+from rwae_kit.reproduce.plan import ENDED, Plan, Run, Step, make_plan, run_of, scored_runs
 from rwae_kit.reproduce.search import SEED, SearchRecord, Trial, find_record, record_file, trial_values
 from rwae_kit.reproduce.tables import Method, PaperTable, SearchBudget
 from rwae_kit.reproduce.work import SPLITS, Work, device_for, hardware, open_work, recipe_of
@@ -88,6 +88,7 @@ def prepare(
         recipe = recipe_of(run.method, chosen, work, run.seed, registry, found_values(plan, run.method))
         if (run.folder / ENDED).is_file() and chosen.searched_for(run.method).called() not in searching:
             _same(run.folder, recipe, registry)
+            _same_begin(plan, run)
     return plan, work
 
 
@@ -95,6 +96,22 @@ def _same(folder: Path, recipe: Recipe, registry: Registry) -> None:
     """Raise if what has ended in a folder was trained by another recipe."""
     if changed := changes(trained_recipe(folder, registry).to_dict(), recipe.to_dict(), ()):
         raise CheckpointError(f"{folder}: is a run with other options ({changed}). Choose another folder (--out)")
+
+
+def _same_begin(plan: Plan, run: Run) -> None:
+    """Raise if a run began from other weights than the run that it is said to begin from has now."""
+    begin = _begin(plan, run)
+    if begin is None or not (begin / MODEL[0]).is_file():
+        return
+    said = json.loads((run.folder / ENDED).read_text(encoding="utf-8")).get("init_sha256")
+    if said != weights_digest(begin):
+        raise CheckpointError(f"{run.folder}: began from other weights than {begin} has now. Remove it, and it is made again")
+
+
+def _begin(plan: Plan, run: Run) -> Path | None:
+    """The run that another one begins from."""
+    first = plan.chosen.begun_from(run.method)
+    return None if first is None else run_of(first, run.seed, plan.folder).folder
 
 
 def reproduce(
@@ -228,13 +245,16 @@ def _train(executor: _Executor, step: Step) -> Stopped:
     run, budget = _run(step), executor.plan.chosen
     found = found_values(executor.plan, run.method)
     recipe = recipe_of(run.method, budget, executor.work, run.seed, executor.registry, found)
-    stopped, done = _trained(executor, recipe, run.folder, budget.minutes, report=executor.plan.budget != "smoke")
+    begin = _begin(executor.plan, run)
+    stopped, done = _trained(executor, recipe, run.folder, budget.minutes, begin, report=executor.plan.budget != "smoke")
     if done is None:
         return stopped
     outcome = done.outcome
     about: dict[str, Any] = {
         "recipe": run.method.recipe,
         "searched": dict(found),
+        "init": "" if begin is None else begin.name,
+        "init_sha256": "" if begin is None else weights_digest(begin),
         "method": recipe.method or recipe.title,
         "title": recipe.title,
         "seed": run.seed,
@@ -257,7 +277,7 @@ def _train(executor: _Executor, step: Step) -> Stopped:
 
 
 def _trained(
-    executor: _Executor, recipe: Recipe, folder: Path, minutes: float | None, report: bool = False
+    executor: _Executor, recipe: Recipe, folder: Path, minutes: float | None, begin: Path | None = None, report: bool = False
 ) -> tuple[Stopped, TrainedRun | None]:
     """Train a run, or what is left of it, for `minutes` in all; None for it where the command stopped first."""
     rest = None if minutes is None else max(minutes - seconds_of(folder) / 60, MOMENT)
@@ -268,6 +288,7 @@ def _trained(
         executor.work.clips,
         out=folder,
         resume=(folder / "recipe.toml").is_file(),
+        init=begin,
         max_minutes=min(limits, default=None),
         device=executor.device,
         registry=executor.registry,

@@ -94,7 +94,8 @@ def make_plan(
 ) -> Plan:
     """The steps for a table; nothing is written, and nothing is read but what is in the folder.
 
-    Seeds come one after the other, each with all methods, so that a table which is cut short compares like with like.
+    Seeds come one after the other, each with all methods, so that a table which is cut short compares like with like. What a method
+    begins from is trained before it, though it is not among the methods.
 
     Arguments:
         epochs: of each run; None as the budget has it.
@@ -109,11 +110,7 @@ def make_plan(
     data, choice = table.choose(data or None)
     chosen = choice.budget(budget, epochs)
     methods = _methods(table, chosen, only)
-    runs = [
-        Run(method=method, seed=seed, folder=folder / f"{method.called()}-{seed}")
-        for seed in range(seeds or chosen.seeds)
-        for method in methods
-    ]
+    runs = [run_of(method, seed, folder) for seed in range(seeds or chosen.seeds) for method in methods]
     steps = [] if judge is None else [Step(kind="judge", folder=judge, state=_state(judge / "judge.json", judge))]
     if search:
         if chosen.search is None:
@@ -124,8 +121,10 @@ def make_plan(
             begun = file.with_name(f"{method.called()}-0")
             steps.append(Step(kind="search", method=method, folder=file.parent, state=_state(file, begun)))
     for run in runs:
+        if (first := chosen.begun_from(run.method)) is not None and first not in methods:
+            steps.append(_training(run_of(first, run.seed, folder)))
+        steps.append(_training(run))
         ended = run.folder / ENDED
-        steps.append(Step(kind="train", run=run, folder=run.folder, state=_state(ended, run.folder / "recipe.toml")))
         for scoring in table.scoring:
             file = run.result(scoring.protocol)
             state = _state(file, file) if ended.is_file() and _same_judge(file, judge) else "to do"
@@ -135,13 +134,22 @@ def make_plan(
     return Plan(table=table, data=data, budget=budget, epochs=epochs, chosen=chosen, folder=folder, steps=tuple(steps))
 
 
+def run_of(method: Method, seed: int, folder: Path) -> Run:
+    """The run of a method with a seed in a table's folder."""
+    return Run(method=method, seed=seed, folder=folder / f"{method.called()}-{seed}")
+
+
+def _training(run: Run) -> Step:
+    return Step(kind="train", run=run, folder=run.folder, state=_state(run.folder / ENDED, run.folder / "recipe.toml"))
+
+
 def scored_runs(table: PaperTable, budget: Budget, folder: Path) -> list[Run]:
     """All runs of the table that are in the folder, trained and scored, whatever is planned now; by method, then by seed."""
     found = []
     for method in budget.methods:
         numbers = [re.fullmatch(rf"{re.escape(method.called())}-(\d+)", path.name) for path in folder.glob(f"{method.called()}-*")]
         for seed in sorted(int(number[1]) for number in numbers if number):
-            run = Run(method=method, seed=seed, folder=folder / f"{method.called()}-{seed}")
+            run = run_of(method, seed, folder)
             if all(file.is_file() for file in (run.folder / ENDED, *(run.result(one.protocol) for one in table.scoring))):
                 found.append(run)
     return found

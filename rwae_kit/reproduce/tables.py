@@ -44,6 +44,10 @@ class Method:
     """What the paper leaves open, by path, and the values that a search tries."""
     like: str = ""
     """The recipe of another row: what its search chose is taken here too, so that the two differ in their recipes alone."""
+    init: str = ""
+    """A row above, by the name of its folders: this one begins from the weights of its run of the same seed, where they fit."""
+    epochs: int | None = field(default=None, validator=optional(ge(1)))
+    """In place of the budget's, and of those that a command asks for."""
 
     def called(self) -> str:
         """The name of its folders."""
@@ -99,10 +103,20 @@ class Budget:
                 known = [one.recipe for one in self.methods if one.search]
                 hint = did_you_mean(method.like, known)
                 raise ValueError(f"{method.recipe}: 'like' = {method.like!r} is no row with a search. {hint}")
+        above: list[str] = []
+        for method in self.methods:
+            if method.init and method.init not in above:
+                hint = did_you_mean(method.init, above)
+                raise ValueError(f"{method.called()}: 'init' = {method.init!r} is no row above that is trained anew. {hint}")
+            above += [] if method.init else [method.called()]
 
     def searched_for(self, method: Method) -> Method:
         """The row whose search chooses a method's values: its own, or the one that it is like."""
         return next((one for one in self.methods if one.recipe == method.like), method)
+
+    def begun_from(self, method: Method) -> Method | None:
+        """The row whose runs a method's begin from; None where they begin anew."""
+        return next((one for one in self.methods if one.called() == method.init), None)
 
 
 @frozen(kw_only=True)
@@ -136,7 +150,18 @@ class DataChoice:
         judge = JudgeBudget(epochs=1, width=4, factors=self.cpu.judge.factors)
         options, values = {**self.cpu.options, **self.smoke}, {**self.cpu.set, **_SMOKE}
         search = None if self.cpu.search is None else evolve(self.cpu.search, trials=2, epochs=1)
-        return evolve(self.cpu, options=options, set=values, epochs=1, minutes=None, seeds=1, judge=judge, search=search)
+        methods = tuple(evolve(method, epochs=None) for method in self.cpu.methods)
+        return evolve(
+            self.cpu,
+            methods=methods,
+            options=options,
+            set=values,
+            epochs=1,
+            minutes=None,
+            seeds=1,
+            judge=judge,
+            search=search,
+        )
 
 
 @frozen(kw_only=True)

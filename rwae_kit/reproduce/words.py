@@ -127,8 +127,10 @@ def _changed(made: Made) -> str:
     found = {"Every method": _assignments(budget.set)}
     for one in budget.methods:
         if one.called() in titles:
-            like = [f"what the search chose for `{one.like}`"] if one.like else []
-            found[titles[one.called()]] = [*like, *_assignments(one.set), *(f"no `{path}`" for path in one.remove)]
+            begin = [f"what the search chose for `{one.like}`"] if one.like else []
+            begin += [f"begins from the weights of `{one.init}` of the same seed"] if one.init else []
+            begin += [f"`training.epochs = {one.epochs}`"] if one.epochs else []
+            found[titles[one.called()]] = [*begin, *_assignments(one.set), *(f"no `{path}`" for path in one.remove)]
     lines = [f"{who}: {', '.join(values)}" for who, values in found.items() if values]
     return "\n\n".join(["What the table sets over the recipes' own values:", bullets(lines)]) if lines else ""
 

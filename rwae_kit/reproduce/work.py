@@ -87,7 +87,8 @@ def recipe_of(method: Method, budget: Budget, work: Work, seed: int, registry: R
     values = {"base": method.recipe, **({"remove": list(method.remove)} if method.remove else {})}
     data = {} if work.clips is not None else {"data": {"name": work.data, **work.options}}
     title = {"title": method.title} if method.title else {}
-    epochs = {} if budget.epochs is None else {"training.epochs": budget.epochs}
+    length = method.epochs or budget.epochs
+    epochs = {} if length is None else {"training.epochs": length}
     changes = {**data, **title, **epochs, **budget.set, **method.set, **found, "training.seed": seed}
     return resolve(compose(values, changes, registry, given=work.clips is not None), registry)
 

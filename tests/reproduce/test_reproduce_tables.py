@@ -44,7 +44,7 @@ def test_every_method_of_a_table_builds_on_its_data(table: PaperTable, data: str
     for method in chosen.methods:
         recipe = recipe_of(method, chosen, work, 7, REGISTRY)
         assert (recipe.data.name, recipe.training.seed) == (data, 7)
-        assert chosen.epochs in (None, recipe.training.epochs)
+        assert recipe.training.epochs == (method.epochs or chosen.epochs or recipe.training.epochs)
         with torch.device("meta"):
             model, _ = build(recipe, REGISTRY, work.info)
         assert next(model.parameters()).is_meta
@@ -75,11 +75,27 @@ def test_all_methods_of_a_budget_have_the_same_frame_nets_epochs_and_batches_at_
         for data, choice in table.data.items():
             work = work_of(data, dict(choice.cpu.options))
             recipes = [recipe_of(method, choice.cpu, work, 0, REGISTRY) for method in choice.cpu.methods]
-            assert len({(r.training.epochs, r.training.batch_size, r.training.schedule) for r in recipes}) == 1, table.name
+            anew = [recipe for recipe, method in zip(recipes, choice.cpu.methods, strict=True) if not method.init]
+            assert len({recipe.training.epochs for recipe in anew}) == 1, table.name
+            assert len({(r.training.batch_size, r.training.schedule) for r in recipes}) == 1, table.name
             nets = {str([recipe.to_dict()[part]["frames"] for part in ("encoder", "decoder")]) for recipe in recipes}
             assert len(nets) == 1, f"{table.name}: {nets}"
             assert choice.cpu.minutes is not None
             assert choice.cpu.minutes <= 40
+
+
+def test_rows_that_begin_from_others_train_the_prior_alone_alike_for_every_row_that_is_trained_anew() -> None:
+    choice = find_table("cdsvae-1").data["sprites"]
+    work = work_of("sprites", dict(choice.cpu.options))
+    anew = [method for method in choice.cpu.methods if not method.init]
+    later = [method for method in choice.cpu.methods if method.init]
+    assert [method.init for method in later] == [method.called() for method in anew]
+    for one, other in zip(anew, later, strict=True):
+        first, second = (flat(recipe_of(method, choice.cpu, work, 0, REGISTRY).to_dict()) for method in (one, other))
+        kept = {path for path in second if not path.startswith(("training", "penalty", "term", "view"))}
+        assert {path for path in kept if first[path] != second[path]} == {"title", "method", "prior.modes"}
+        assert (second["training.only"], second["training.epochs"], second["prior.modes"]) == (["prior"], 20, 32)
+        assert {path: value for path, value in second.items() if path.endswith("weight")} == {"penalty.dynamic.kl.weight": 1.0}
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
@@ -90,6 +106,8 @@ def test_every_value_that_a_search_would_try_is_one_that_the_recipe_takes(table:
         assert (search.trials, search.minutes) == (8, 10.0)
         work = work_of(data, dict(choice.cpu.options))
         for method in choice.cpu.methods:
+            if method.init:
+                continue
             wanted = choice.cpu.searched_for(method).search
             assert wanted, f"nothing is tried for {method.called()}, and the search is the same for all"
             assert set(wanted) <= set(flat(recipe_of(method, choice.cpu, work, 0, REGISTRY).to_dict()))
@@ -127,6 +145,7 @@ def test_a_smoke_run_has_two_steps_and_one_seed() -> None:
             smoke = choice.budget("smoke")
             assert (smoke.epochs, smoke.seeds, smoke.set["training.batch_size"] * 2) == (1, 1, 64)
             assert smoke.options.get("train_clips", 64) == 64
+            assert {method.epochs for method in smoke.methods} == {None}
 
 
 @pytest.mark.parametrize(

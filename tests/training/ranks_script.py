@@ -41,13 +41,14 @@ def gradient_of_pairs(rank: int, size: int) -> Tensor:
     return w.grad
 
 
-def counted_shares(rank: int, size: int) -> Tensor:
+def counted_mixture(rank: int, size: int) -> Tensor:
     generator = torch.Generator().manual_seed(4)
     mixture = Mixture(3, 2, initial=0.0, bounds=None).double()
     with torch.no_grad():
         mixture.mean.copy_(torch.randn(3, 2, generator=generator, dtype=torch.float64))
+        mixture.share.copy_(torch.tensor([0.6, 0.39, 0.01]))  # the last is lost and begins again
     mixture.of(torch.randn(6, 2, generator=generator, dtype=torch.float64).chunk(size)[rank], None)
-    return mixture.share
+    return torch.cat((mixture.share.unsqueeze(1), mixture.mean.detach()), 1)
 
 
 def main() -> None:
@@ -65,7 +66,7 @@ def main() -> None:
         "broadcast": shared,
         "any": torch.tensor([distributed.any_rank(rank == 1), distributed.any_rank(False)]),
         "gradient": gradient_of_pairs(rank, size),
-        "shares": counted_shares(rank, size),
+        "mixture": counted_mixture(rank, size),
     }
     noiseless_run(folder / "joint", toy_config(epochs=2))
     noiseless_run(folder / "alternating", toy_config(epochs=2, schedule="alternating"))

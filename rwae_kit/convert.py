@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import types
 from collections.abc import Collection, Mapping
@@ -63,7 +64,7 @@ def _structure_optional(value: Any, kind: Any) -> Any:
 
 def _structure_tuple(value: Any, kind: Any) -> Any:
     if not isinstance(value, list | tuple):
-        raise TypeError(f"needs a list such as [1, 2], not {value!r}")
+        raise TypeError(f"needs a list such as {json.dumps([value], default=str)}, not {value!r}")
     inner = get_args(kind)
     if len(inner) == 2 and inner[1] is ...:
         return tuple(_converter.structure(v, inner[0]) for v in value)

@@ -36,7 +36,7 @@ class Outer:
         ({"count": "3"}, "here.count: needs a whole number, not '3'"),
         ({"on": "false"}, "here.on: needs true or false, not 'false'"),
         ({"word": "lift"}, "here.word: 'lift' is no choice. Did you mean 'left'?"),
-        ({"sizes": 3}, "here.sizes: needs a list such as [1, 2], not 3"),
+        ({"sizes": 3}, "here.sizes: needs a list such as [3], not 3"),
         ({"sizes": [1, "x"]}, "needs a whole number, not 'x'"),
         ({"bounds": [1.0]}, "here.bounds: needs 2 entries, not [1.0]"),
         ({"limit": "high"}, "here.limit: needs a number, not 'high'"),

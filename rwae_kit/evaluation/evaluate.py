@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rwae_kit.data import Clips
 from rwae_kit.errors import DataError
-from rwae_kit.evaluation.codes import Codes, encode_clips, some
+from rwae_kit.evaluation.codes import Array, Codes, encode_clips, some
 from rwae_kit.evaluation.probes import ProbeScore, probe_codes
 from rwae_kit.evaluation.reconstruction import ReconstructionScore, mean_clip, reconstruction_score
 from rwae_kit.evaluation.swap import swap_accuracy
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 PROBE_CLIPS = 4000
 """Probes are trained on at most this many clips."""
+IN_USE = 0.01
+"""A dimension is in use if its posterior means vary by more than this over clips (Burda et al. 2016, Importance Weighted
+Autoencoders, section 5)."""
 
 
 @frozen(kw_only=True)
@@ -29,11 +32,14 @@ class Scores:
     """All scores of one model.
 
     `scale` is the root mean square, over dimensions, of the std of the posterior means over clips (and times): near 0 for a latent
-    that is not used, and far from 1 where nothing holds its scale. `swap` is empty without a judge, `probes` without labels.
+    that is not used, and far from 1 where nothing holds its scale. `in_use` is how many of the dimensions (second number) have a
+    variance of these means above `IN_USE`; the others have collapsed to the prior. It is empty in evaluations of before it was
+    counted, `swap` without a judge, `probes` without labels.
     """
 
     reconstruction: ReconstructionScore
     scale: Mapping[str, float]
+    in_use: Mapping[str, tuple[int, int]] = field(factory=dict)
     probes: tuple[ProbeScore, ...] = ()
     swap: Mapping[str, Mapping[str, float]] = field(factory=dict)
     metrics: Mapping[str, float] = field(factory=dict)
@@ -49,8 +55,14 @@ class Scores:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """From what `attrs.asdict` gave, by way of JSON."""
-        probes = tuple(ProbeScore(**score) for score in values["probes"])
-        return cls(**{**values, "reconstruction": ReconstructionScore(**values["reconstruction"]), "probes": probes})
+        return cls(
+            **{
+                **values,
+                "reconstruction": ReconstructionScore(**values["reconstruction"]),
+                "in_use": {name: tuple(counts) for name, counts in values.get("in_use", {}).items()},
+                "probes": tuple(ProbeScore(**score) for score in values["probes"]),
+            }
+        )
 
 
 @frozen(kw_only=True)
@@ -144,17 +156,23 @@ def _scores(
         for name, metric in metrics.items()
         for key, value in metric(codes.static, codes.dynamic, codes.factors).items()
     }
-    return Scores(reconstruction=own, scale=_scale(codes), probes=probes, swap=swap, metrics=further), trivial
+    variances = _variances(codes)
+    return Scores(
+        reconstruction=own,
+        scale={name: float(np.sqrt(variance.mean())) for name, variance in variances.items()},
+        in_use={name: (int((variance > IN_USE).sum()), len(variance)) for name, variance in variances.items()},
+        probes=probes,
+        swap=swap,
+        metrics=further,
+    ), trivial
 
 
-def _scale(codes: Codes) -> dict[str, float]:
+def _variances(codes: Codes) -> dict[str, Array]:
+    """Of each latent's dimensions, over clips (and frames that are not padding)."""
     dynamic = codes.dynamic.reshape(-1, codes.dynamic.shape[-1])
     if codes.mask is not None:
         dynamic = dynamic[codes.mask.reshape(-1) > 0]
-    return {
-        name: float(np.sqrt(code.astype(np.float64).var(axis=0).mean()))
-        for name, code in (("static", codes.static), ("dynamic", dynamic))
-    }
+    return {name: code.astype(np.float64).var(axis=0) for name, code in (("static", codes.static), ("dynamic", dynamic))}
 
 
 def _splits(splits: Mapping[str, Clips]) -> tuple[Clips, Clips]:

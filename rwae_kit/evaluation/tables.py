@@ -20,7 +20,8 @@ class Table(NamedTuple):
 
 NOTES = {
     "Reconstruction": "On the test clips. Explained variance is 1 - SSE / SSE(mean clip of the training split): 100 % is a perfect "
-    "copy, the mean clip has 0 %. The std of the codes tells of a latent that is not used (near 0) or that runs away.",
+    "copy, the mean clip has 0 %. The std of the codes tells of a latent that is not used (near 0) or that runs away; a dimension "
+    "that is not in use has collapsed to the prior: the same for all clips.",
     "Swaps": "What the judge reads. Swap: the static factors should be the first clip's, the dynamic ones the second's. Motion "
     "sampled: static code kept, motion drawn from the prior; static sampled: the other way round. The copies are trivial models.",
     "Leaks": "Accuracy of probes on the code where a factor has no business: static factors from the dynamic code averaged over "
@@ -44,11 +45,12 @@ def _reconstruction(evaluation: Evaluation, models: Mapping[str, Scores]) -> Tab
     rows = []
     for name, scores in models.items():
         own = scores.reconstruction
-        stds = [_number(scores.scale["static"]), _number(scores.scale["dynamic"])]
-        rows.append([name, percent(own.explained), _number(own.mse), _number(own.sse), *stds])
+        latents = [cell for name in scores.scale for cell in (_number(scores.scale[name]), _in_use(scores, name))]
+        rows.append([name, percent(own.explained), _number(own.mse), _number(own.sse), *latents])
     trivial = evaluation.mean_clip
-    rows.append(["mean clip", percent(trivial.explained), _number(trivial.mse), _number(trivial.sse), "–", "–"])
-    headers = ["", "explained variance", "MSE per value", "SSE per clip", "std of static", "std of dynamic"]
+    rows.append(["mean clip", percent(trivial.explained), _number(trivial.mse), _number(trivial.sse), *["–"] * 4])
+    of_latents = [f"{what} {name}" for name in evaluation.model.scale for what in ("std of", "in use of")]
+    headers = ["", "explained variance", "MSE per value", "SSE per clip", *of_latents]
     return Table("Reconstruction", headers, rows)
 
 
@@ -98,6 +100,10 @@ def _metrics(models: Mapping[str, Scores]) -> Table:
 def _find(scores: Scores, like: ProbeScore, probe: str, code: str | None = None) -> float:
     wanted = (code or like.code, like.factor, probe)
     return next(score.accuracy for score in scores.probes if (score.code, score.factor, score.probe) == wanted)
+
+
+def _in_use(scores: Scores, latent: str) -> str:
+    return "{} of {}".format(*scores.in_use[latent]) if latent in scores.in_use else "–"
 
 
 def _share(row: Mapping[str, float], name: str) -> str:

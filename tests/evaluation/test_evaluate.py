@@ -39,6 +39,8 @@ def test_an_oracle_has_full_marks_and_no_leak_and_a_blind_model_has_none(evaluat
     assert evaluation.untrained.reconstruction.explained < 0.2
     assert evaluation.untrained.swap["swap"]["brightness"] < 0.6
     assert evaluation.untrained.scale == {"static": 0.0, "dynamic": 0.0}
+    assert evaluation.model.in_use == {"static": (1, 1), "dynamic": (8, 8)}
+    assert evaluation.untrained.in_use == {"static": (0, 1), "dynamic": (0, 8)}
     assert evaluation.model.metrics == {"counts.clips": 120, "counts.frames": 480, "counts.factors": 2}
 
 
@@ -54,6 +56,14 @@ def test_an_evaluation_survives_json(evaluation):
     assert Evaluation.from_dict(json.loads(json.dumps(alone.to_dict()))) == alone
 
 
+def test_an_evaluation_of_before_dimensions_in_use_were_counted_is_read_and_shown(evaluation):
+    older = json.loads(json.dumps(evaluation.to_dict()))
+    for scores in (older["model"], older["untrained"]):
+        del scores["in_use"]
+    rows = tables(Evaluation.from_dict(older))[0].rows
+    assert [row[5::2] for row in rows] == [["–", "–"]] * 3
+
+
 def test_every_table_is_rectangular_explained_and_names_the_untrained_model(evaluation):
     made = {title: (headers, rows) for title, headers, rows in tables(evaluation)}
     assert list(made) == ["Reconstruction", "Swaps", "Leaks", "Probes", "Metrics"]
@@ -64,6 +74,8 @@ def test_every_table_is_rectangular_explained_and_names_the_untrained_model(eval
         assert "untrained" in json.dumps([headers, rows])
     assert made["Reconstruction"][1][0][:2] == ["model", "100.0 %"]
     assert made["Reconstruction"][1][-1][0] == "mean clip"
+    assert made["Reconstruction"][0][4:] == ["std of static", "in use of static", "std of dynamic", "in use of dynamic"]
+    assert [row[5::2] for row in made["Reconstruction"][1]] == [["1 of 1", "8 of 8"], ["0 of 1", "0 of 8"], ["–", "–"]]
     assert made["Swaps"][0] == ["clips", "brightness (static)", "direction (dynamic)"]
     swaps = {row[0]: row[1:] for row in made["Swaps"][1]}
     assert swaps["swap"] == ["100.0 %", "100.0 %"]

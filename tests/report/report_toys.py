@@ -79,6 +79,7 @@ def toy_evaluation():
         return Scores(
             reconstruction=ReconstructionScore(explained=explained, mse=0.01, sse=3.0),
             scale={"static": 1.0, "dynamic": 0.5},
+            in_use={"static": (3, 4), "dynamic": (2, 2)},
             probes=tuple(probes),
             swap={"real": {"level": 1.0, "path": 1.0}, "swap": {"level": swap, "path": 0.99}},
         )

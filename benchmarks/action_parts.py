@@ -11,12 +11,8 @@ part. A share at chance, a third, says that the part is not in that code, or tha
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import torch
-from judged import judged_runs
-from rows import RESULTS, write_rows
+from judged import measure_runs
 
 from rwae_kit import Clips, SequenceAutoencoder
 from rwae_kit.evaluation.judges import TrainedJudge
@@ -46,18 +42,5 @@ def parts(model: SequenceAutoencoder, clips: Clips, judge: TrainedJudge) -> dict
     return {name: count / len(clips) for name, count in right.items()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="of the table of Sprites, with its runs")
-    parser.add_argument("--out", type=Path, default=RESULTS / "action-parts.csv")
-    given = parser.parse_args()
-    rows: list[dict[str, object]] = []
-    for method, seed, model, clips, judge in judged_runs(given.folder):
-        found = parts(model, clips, judge)
-        rows.append({"method": method, "seed": seed, **{name: round(value, 4) for name, value in found.items()}})
-        print(f"{method} {seed}: " + ", ".join(f"{name} {value:.1%}" for name, value in found.items()), flush=True)
-    write_rows(rows, given.out, f"{given.folder}: no run that has ended; rwk reproduce cdsvae-1 makes them")
-
-
 if __name__ == "__main__":
-    main()
+    measure_runs(__doc__, "action-parts.csv", parts)

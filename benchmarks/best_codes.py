@@ -11,12 +11,8 @@ of a perfect copy, in nats where it is a cross-entropy; errors are shares of the
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import torch
-from judged import judged_runs
-from rows import RESULTS, print_rows, write_rows
+from judged import measure_runs
 from torch import Tensor
 
 from rwae_kit import Clips, SequenceAutoencoder
@@ -57,17 +53,5 @@ def measured(model: SequenceAutoencoder, clips: Clips, judge: TrainedJudge) -> d
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="of the table, with its runs")
-    parser.add_argument("--out", type=Path, default=RESULTS / "best-codes.csv")
-    given = parser.parse_args()
-    rows: list[dict[str, object]] = []
-    for method, seed, model, clips, judge in judged_runs(given.folder):
-        rows.append({"method": method, "seed": seed, **measured(model, clips, judge)})
-        print_rows(rows[-1:])
-    write_rows(rows, given.out, f"{given.folder}: no run that has ended; rwk reproduce makes them")
-
-
 if __name__ == "__main__":
-    main()
+    measure_runs(__doc__, "best-codes.csv", measured)

@@ -13,12 +13,8 @@ the posterior have from the other clips.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import torch
-from judged import judged_runs
-from rows import RESULTS, print_rows, write_rows
+from judged import measure_runs
 from torch import Tensor
 
 from rwae_kit import Clips, SequenceAutoencoder
@@ -73,17 +69,5 @@ def distance(z: Tensor, clips: Tensor, others: bool = False) -> Tensor:
     return (apart.fill_diagonal_(torch.inf) if others else apart).min(1).values
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="of the table, with its runs")
-    parser.add_argument("--out", type=Path, default=RESULTS / "prior-draws.csv")
-    given = parser.parse_args()
-    rows: list[dict[str, object]] = []
-    for method, seed, model, clips, judge in judged_runs(given.folder):
-        rows.append({"method": method, "seed": seed, **measured(model, clips, judge)})
-        print_rows(rows[-1:])
-    write_rows(rows, given.out, f"{given.folder}: no run that has ended; rwk reproduce makes them")
-
-
 if __name__ == "__main__":
-    main()
+    measure_runs(__doc__, "prior-draws.csv", measured)

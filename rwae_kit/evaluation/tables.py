@@ -45,11 +45,11 @@ def _reconstruction(evaluation: Evaluation, models: Mapping[str, Scores]) -> Tab
     rows = []
     for name, scores in models.items():
         own = scores.reconstruction
-        latents = [cell for name in scores.scale for cell in (_number(scores.scale[name]), _in_use(scores, name))]
+        latents = [", ".join((_number(scores.scale[name]), *_in_use(scores, name))) for name in scores.scale]
         rows.append([name, percent(own.explained), _number(own.mse), _number(own.sse), *latents])
     trivial = evaluation.mean_clip
-    rows.append(["mean clip", percent(trivial.explained), _number(trivial.mse), _number(trivial.sse), *["–"] * 4])
-    of_latents = [f"{what} {name}" for name in evaluation.model.scale for what in ("std of", "in use of")]
+    rows.append(["mean clip", percent(trivial.explained), _number(trivial.mse), _number(trivial.sse), "–", "–"])
+    of_latents = [f"{name}: std, in use" for name in evaluation.model.scale]
     headers = ["", "explained variance", "MSE per value", "SSE per clip", *of_latents]
     return Table("Reconstruction", headers, rows)
 
@@ -102,8 +102,8 @@ def _find(scores: Scores, like: ProbeScore, probe: str, code: str | None = None)
     return next(score.accuracy for score in scores.probes if (score.code, score.factor, score.probe) == wanted)
 
 
-def _in_use(scores: Scores, latent: str) -> str:
-    return "{} of {}".format(*scores.in_use[latent]) if latent in scores.in_use else "–"
+def _in_use(scores: Scores, latent: str) -> list[str]:
+    return ["{} of {}".format(*scores.in_use[latent])] if latent in scores.in_use else []
 
 
 def _share(row: Mapping[str, float], name: str) -> str:

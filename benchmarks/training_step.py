@@ -64,17 +64,24 @@ def random_clips(recipe: str, n: int, pixels: int, device: torch.device) -> Clip
 
 
 class Ours:
-    """A recipe, stepped as `rwk train` steps it; losses stay on the device."""
+    """A recipe, stepped as `rwk train` steps it, on clips of noise if none are given; losses stay on the device."""
 
     def __init__(
-        self, recipe: str, options: Mapping[str, Any], batch: int, device: torch.device, pixels: int | None = None
+        self,
+        recipe: str,
+        options: Mapping[str, Any],
+        batch: int,
+        device: torch.device,
+        *,
+        pixels: int | None = None,
+        clips: Clips | None = None,
     ) -> None:
         registry = Registry.installed()
         pixels = pixels or (32 if recipe == "quickstart" else 64)
         plan = resolve(compose(recipe, {**options, "training.batch_size": batch}, registry, given=True), registry)
         self.plan: Recipe = plan
         inner = plan.training.inner_steps if plan.training.schedule == "alternating" else 1
-        self.clips = random_clips(recipe, 2 * inner * batch, pixels, device)
+        self.clips = random_clips(recipe, 2 * inner * batch, pixels, device) if clips is None else clips.to(device)
         self.model, self.objective = build(plan, registry, self.clips.info)
         self.model.to(device).train()
         self.objective.to(device).train()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +227,24 @@ def test_cuda_without_cuda_is_refused() -> None:
     with pytest.raises(RwaeError, match=r"'cuda:3', but this machine has 0 CUDA devices"):
         choose_device("cuda:3")
     assert choose_device("auto").type in ("cpu", "mps")
+
+
+def test_on_the_cpu_subnormal_numbers_are_taken_for_zero_by_all_threads_once_it_is_chosen() -> None:
+    code = """
+import numpy, torch
+from rwae_kit.run import choose_device
+
+torch.set_num_threads(2)
+small = torch.from_numpy(numpy.full(4_000_000, 1e-39, numpy.float32))
+before = (small[:1] * 1).view(torch.int32)
+choose_device("cpu")
+after = (small * 1).view(torch.int32)
+print(int(before.count_nonzero()), int(after.count_nonzero()), torch.set_flush_denormal(True))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    before, after, supported = done.stdout.split()
+    assert before == "1"
+    assert after == "0" or supported == "False"
 
 
 def test_given_splits_need_a_train_split(tiny: dict[str, Any], tmp_path: Path) -> None:
